@@ -31,6 +31,7 @@ from .memory import LaneMemory, cells, weight_memory
 from .output_writer import OutputWriter
 from .parameter_loader import ParameterLoader
 from .residual_reader import ResidualReader
+from .roles import Kind, Role, at
 from .sequencer import Sequencer
 from .uart_bridge import UartBridge
 from .weight_loader import WeightLoader
@@ -65,6 +66,23 @@ class Accelerator(wiring.Component):
     ----------
     Range guard at the array's input and before the output clamp.
     """
+
+    STATE = {
+        "descriptors": Kind(Role.PROGRAM_WORDS),
+        r"descriptors__read\d+": Kind(Role.PROGRAM_PORT),
+        r"parameters_(?P<field>[a-z]+)": Kind(Role.PARAMETER_WORDS),
+        r"parameters_(?P<field>[a-z]+)(?:_word|__read\d+)": Kind(
+            Role.PARAMETER_PORT, pipeline=True
+        ),
+        "weight": Kind(Role.WEIGHT_ROW, pipeline=True),
+        r"(?:swap|token)(?:_\d+)?|input_bank|residual_bank|sub_block": Kind(Role.CONTROL),
+        r"for_(?:feeder|residual)_\d+": Kind(Role.CONTROL),
+        r"(?P<name>guard_(?:input|output))": Kind(Role.GUARD_COUNTER),
+        r"control_guard_\w+|guard_(?:input|output)_count_now\w*": Kind(Role.GUARD),
+        rf"(?P<name>cycles|{'|'.join(COUNTERS)})": Kind(Role.COUNTER),
+        "ready": Kind(Role.HOST, live=("layer",)),
+        r"\w+": Kind(Role.HOST),
+    }
 
     def __init__(self, config: AcceleratorConfig, port: AxiSubordinate | UartBridge | None = None):
         self.config = config
@@ -102,7 +120,7 @@ class Accelerator(wiring.Component):
             LaneMemory(cfg.word_lanes, cfg.act_bits, cfg.act_depth) for _ in range(cfg.act_banks)
         ]
         for index, bank in enumerate(banks):
-            m.submodules[f"activations_{index}"] = bank
+            m.submodules[f"activations_{index}"] = at(bank, bank=index)
         program = cells(32, cfg.program_depth * DESCRIPTOR_STRIDE)
         m.submodules.descriptors = program
         parameters = {

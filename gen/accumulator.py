@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .memory import cells
+from .roles import Kind, Role
 
 __all__ = ["AccumulatorLane"]
 
@@ -34,6 +35,16 @@ class AccumulatorLane(wiring.Component):
     -------
     The pixel may be read again five cycles after it was read.
     """
+
+    STATE = {
+        "cells": Kind(Role.ACCUMULATOR_WORDS),
+        r"cells__read\d+": Kind(Role.ACCUMULATOR_READ, pipeline=True),
+        "fetched": Kind(Role.ACCUMULATOR_FETCHED, pipeline=True),
+        "stored": Kind(Role.ACCUMULATOR_STORED, pipeline=True),
+        "addend": Kind(Role.ACCUMULATOR_ADDEND, pipeline=True),
+        # The port's name for it comes first.
+        "write__data|total": Kind(Role.ACCUMULATOR_TOTAL, pipeline=True),
+    }
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .pe import ProcessingElement
+from .roles import Kind, Role, at
 from .skew import Skew
 
 __all__ = ["SystolicArray"]
@@ -35,6 +36,11 @@ class SystolicArray(wiring.Component):
     Row r may be loaded again ``cols`` cycles after ``swap`` reached it, that is from
     ``r + cols - 1`` cycles after ``swap`` on.
     """
+
+    STATE = {
+        r"skew__lane_(?P<row>\d+)_(?P<stage>\d+)": Kind(Role.ARRAY_SKEW, pipeline=True),
+        r"swap_skew__\w+": Kind(Role.CONTROL),
+    }
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -71,9 +77,9 @@ class SystolicArray(wiring.Component):
         for row in range(rows):
             left: ProcessingElement | None = None
             for col in range(cols):
-                pe = ProcessingElement(
-                    self.config.act_bits, self.config.weight_bits, self.sum_bits(self.config, row)
-                )
+                bits = self.sum_bits(self.config, row)
+                pe = ProcessingElement(self.config.act_bits, self.config.weight_bits, bits)
+                at(pe, row=row, col=col)
                 m.submodules[f"pe_{row}_{col}"] = pe
                 m.d.comb += [
                     pe.weight_in.eq(self.weight[col]),

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .layout import ADDRESS_BITS
+from .roles import Kind, Role
 
 __all__ = ["AXI_MEMBERS", "AxiSubordinate", "HostAccess"]
 
@@ -80,6 +81,12 @@ class AxiSubordinate(wiring.Component):
     """
 
     NAME = "axi"
+
+    STATE = {
+        "fsm_state": Kind(Role.HOST, live=("layer", "inference")),
+        "host__write": Kind(Role.HOST, live=("inference",)),
+        r"\w+": Kind(Role.HOST),
+    }
 
     def __init__(self):
         super().__init__(AXI_MEMBERS | {"host": Out(HostAccess)})

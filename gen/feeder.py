@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .layer import Layer, Token
+from .roles import Kind, Role
 
 __all__ = ["Feeder"]
 
@@ -48,6 +49,11 @@ class Feeder(wiring.Component):
     HAZARD = 5
     """Cycles from reading an accumulator to reading its new value."""
     GAP = 5
+
+    STATE = {
+        "walking": Kind(Role.CONTROL, live=("layer", "inference")),
+        r"\w+": Kind(Role.CONTROL),
+    }
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

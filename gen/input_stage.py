@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .config import AcceleratorConfig
 from .guard import RangeGuard
 from .layer import Layer
+from .roles import Kind, Role
 
 __all__ = ["InputStage"]
 
@@ -36,6 +37,13 @@ class InputStage(wiring.Component):
     """
 
     LATENCY = 3
+
+    STATE = {
+        r"(?:pad|sub_block)\w*": Kind(Role.CONTROL),
+        r"checked\w*|below|above": Kind(Role.GUARD),
+        "selected": Kind(Role.INPUT_WORD, pipeline=True),
+        "act": Kind(Role.INPUT_VECTOR, pipeline=True),
+    }
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

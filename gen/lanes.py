@@ -9,6 +9,7 @@ from .config import AcceleratorConfig
 from .lane_setup import ChannelSetup, LayerSetup, channel_parameters, lane_parameters
 from .layer import Layer, Token
 from .requantizer import Requantizer
+from .roles import Kind, Role, at
 from .skew import Skew
 
 __all__ = ["Lanes"]
@@ -50,6 +51,17 @@ class Lanes(wiring.Component):
     LEAD = STAGE_C + 1
     PARAMETER_STAGE = STAGE_D - 2
     RESIDUAL_READ = 2
+
+    STATE = {
+        r"token(?:_\d+)?|pixel(?:_\d+)?|chained": Kind(Role.CONTROL),
+        r"(?:residual|present)_skew__\w+": Kind(Role.RESIDUAL),
+        r"align__\w+": Kind(Role.OUTPUT_SKEW, pipeline=True),
+        r"bias_(?P<lane>\d+)": Kind(Role.REQUANTIZER, pipeline=True),
+        r"parameters_(?P<lane>\d+)": Kind(Role.LANE_PARAMETERS, pipeline=True),
+        r"channel_setup__guard_\w+": Kind(Role.GUARD, pipeline=True),
+        r"channel_setup__\w+": Kind(Role.REQUANTIZER, pipeline=True),
+        r"layer_setup__\w+|codes?\w*": Kind(Role.REQUANTIZER),
+    }
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -135,8 +147,8 @@ class Lanes(wiring.Component):
             a, c, d, e = (
                 lane + s for s in (self.STAGE_A, self.STAGE_C, self.STAGE_D, self.STAGE_E)
             )
-            accumulator = AccumulatorLane(cfg)
-            requantizer = Requantizer(cfg)
+            accumulator = at(AccumulatorLane(cfg), lane=lane)
+            requantizer = at(Requantizer(cfg), lane=lane)
             m.submodules[f"accumulator_{lane}"] = accumulator
             m.submodules[f"requantizer_{lane}"] = requantizer
             bias = Signal(signed(cfg.acc_bits), name=f"bias_{lane}")

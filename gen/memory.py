@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
+from .roles import Kind, Role
 
 __all__ = ["LaneMemory", "cells", "weight_memory"]
 
@@ -35,6 +36,8 @@ class LaneMemory(wiring.Component):
     registered : bool
         Every lane has registers of its own before both ports, one cycle more: a memory of most of a
         device's blocks lies everywhere on it. Synthesis must keep them apart (``keep``).
+    words, port : Role
+        What the memory and its read port hold.
 
     Members
     -------
@@ -47,8 +50,22 @@ class LaneMemory(wiring.Component):
     DEEPEST = 1 << 14
 
     def __init__(
-        self, lanes: int, width: int, depth: int, split: bool = False, registered: bool = False
+        self,
+        lanes: int,
+        width: int,
+        depth: int,
+        split: bool = False,
+        registered: bool = False,
+        words: Role = Role.ACTIVATION_WORDS,
+        port: Role = Role.ACTIVATION_PORT,
     ):
+        self.STATE = {
+            r"lane_(?P<lane>\d+)(?P<part>_rest)?": Kind(words),
+            r"lane_\d+(?:_rest)?__read\d+": Kind(port, pipeline=True),
+            r"in_rest_\d+|read_address_\d+": Kind(port),
+            r"write_enable_\d+": Kind(Role.HOST, live=("layer", "inference")),
+            r"write_\w+": Kind(Role.HOST),
+        }
         self._lanes, self._width, self._registered = lanes, width, registered
         self.parts = self.split(depth) if split else (depth, 0)
         addresses = data.ArrayLayout(max(1, (depth - 1).bit_length()), lanes)
@@ -129,5 +146,6 @@ class LaneMemory(wiring.Component):
 def weight_memory(config: AcceleratorConfig) -> LaneMemory:
     """The memory of an accelerator's weights."""
     return LaneMemory(
-        config.cols, config.weight_bits, config.weight_depth, split=True, registered=True
-    )
+        config.cols, config.weight_bits, config.weight_depth, split=True, registered=True,
+        words=Role.WEIGHT_WORDS, port=Role.WEIGHT_PORT,
+    )  # fmt: skip

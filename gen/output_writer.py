@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .layer import Layer, Token, lane_offsets
+from .roles import Kind, Role
 from .tensor_walk import TensorWalk
 
 __all__ = ["OutputWriter"]
@@ -23,6 +24,8 @@ class OutputWriter(wiring.Component):
     address, word, enable
         To the bank, in the same cycle.
     """
+
+    STATE = {r"\w+": Kind(Role.CONTROL)}
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

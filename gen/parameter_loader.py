@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
+from .roles import Kind, Role
 
 __all__ = ["ParameterLoader"]
 
@@ -21,6 +22,8 @@ class ParameterLoader(wiring.Component):
     address, active
         Channel read in this cycle; lane c's ``c`` cycles after ``begin``.
     """
+
+    STATE = {r"\w+": Kind(Role.CONTROL)}
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

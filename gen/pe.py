@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .roles import Kind, Role
+
 __all__ = ["ProcessingElement"]
 
 
@@ -33,6 +35,14 @@ class ProcessingElement(wiring.Component):
     """
 
     LATENCY = 2
+    STATE = {
+        "activation": Kind(Role.PE_ACTIVATION, pipeline=True),
+        "weight": Kind(Role.PE_WEIGHT, pipeline=True),
+        "shadow": Kind(Role.PE_SHADOW, pipeline=True),
+        "product": Kind(Role.PE_PRODUCT, pipeline=True),
+        "partial_sum": Kind(Role.PE_PARTIAL_SUM, pipeline=True),
+        "swap": Kind(Role.CONTROL),
+    }
 
     def __init__(self, act_bits: int, weight_bits: int, acc_bits: int):
         super().__init__(

@@ -8,6 +8,7 @@ from .config import AcceleratorConfig
 from .guard import fixed_bound, less
 from .lane_setup import lane_parameters, lane_settings, largest_shift
 from .layout import ADD_SHIFT_BITS
+from .roles import Kind, Role
 from .round_shift import RoundShift, lift_bits, lifted_bits, narrow
 
 __all__ = ["Requantizer"]
@@ -45,6 +46,11 @@ class Requantizer(wiring.Component):
     PARAMETER_CYCLES = 6
     RESIDUAL_STAGE = 6
     LATENCY = 13
+
+    STATE = {
+        "smaller|larger|outside": Kind(Role.GUARD, pipeline=True),
+        r"\w+": Kind(Role.REQUANTIZER, pipeline=True),
+    }
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .layer import Layer, Token, lane_offsets
+from .roles import Kind, Role
 from .tensor_walk import TensorWalk
 
 __all__ = ["ResidualReader"]
@@ -30,6 +31,11 @@ class ResidualReader(wiring.Component):
     """
 
     LATENCY = 2
+
+    STATE = {
+        r"codes\w*": Kind(Role.RESIDUAL),
+        r"\w+": Kind(Role.CONTROL),
+    }
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .config import AcceleratorConfig
 from .layer import Layer, lane_offsets
 from .layout import DESCRIPTOR, DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
+from .roles import Kind, Role
 
 __all__ = ["Sequencer"]
 
@@ -47,6 +48,13 @@ class Sequencer(wiring.Component):
         "fault_output": Status.OUTPUT_ADDRESS,
         "fault_residual": Status.RESIDUAL_ADDRESS,
         "fault_accumulator": Status.ACCUMULATOR_ADDRESS,
+    }
+
+    STATE = {
+        r"word_(?P<word>\d+)": Kind(Role.DESCRIPTOR_WORD),
+        "index": Kind(Role.DESCRIPTOR_INDEX),
+        "fsm_state|busy": Kind(Role.CONTROL, live=("layer", "inference")),
+        r"\w+": Kind(Role.CONTROL),
     }
 
     def __init__(self, config: AcceleratorConfig, drain: int):

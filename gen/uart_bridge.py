@@ -39,6 +39,7 @@ from .axi import HostAccess
 from .checksum import Checksum
 from .layout import ADDRESS_BITS
 from .memory import cells
+from .roles import Kind, Role
 from .uart import UartReceiver, UartTransmitter
 
 __all__ = ["LINK_ADDRESS", "LINK_BITS", "Command", "UartBridge"]
@@ -115,6 +116,8 @@ class UartBridge(wiring.Component):
     """
 
     NAME = "uart"
+
+    STATE = {r"\w+": Kind(Role.HOST)}
 
     def __init__(self, divisor: int, timeout: int = 1 << 23, checksum: bool = False):
         if timeout <= 10 * divisor:

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
+from .roles import Kind, Role
 
 __all__ = ["WeightLoader"]
 
@@ -33,6 +34,8 @@ class WeightLoader(wiring.Component):
     ``load_next``: the swap to the current tile has then passed all columns of row r, and a first
     tile that is still being loaded is complete. ``load[r]`` two cycles after the address.
     """
+
+    STATE = {r"\w+": Kind(Role.CONTROL)}
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
