@@ -29,6 +29,7 @@ from cocotb.triggers import Event, First, RisingEdge, Timer
 from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
+from gen.roles import Role
 from nn.program import Program
 from sim.build import parameters, write_results
 from sim.driver import chunk_writes, control_word, loads, network_writes, status_part
@@ -36,7 +37,6 @@ from sim.netlist import Netlist
 
 from .bus import RegisterBus
 from .fault import Fault
-from .space import structure_of
 from .state import Contents, FlipFlops, Memories, Values, changed
 from .tensors import banks_before, banks_of, check_written, words_of
 
@@ -239,11 +239,9 @@ class Bench:
         self.bus = RegisterBus(dut)
         self.flip_flops = FlipFlops(dut, job.netlist)
         self.memories = Memories(dut, job.netlist)
-        structures = {name: structure_of(name) for name in self.memories.names}
-        self.accumulators = [n for n, s in structures.items() if s == "accumulators"]
-        self.variable = [n for n, s in structures.items() if s == "activation_memory"]
-        self.variable += self.accumulators
-        self.constant = [name for name in structures if name not in self.variable]
+        self.accumulators = job.netlist.names(Role.ACCUMULATOR_WORDS)
+        self.variable = job.netlist.names(Role.ACTIVATION_WORDS) + self.accumulators
+        self.constant = [name for name in self.memories.names if name not in self.variable]
 
     async def load(self) -> None:
         """Start the clock and write descriptors, parameters and weights."""
@@ -293,7 +291,7 @@ class Bench:
         self.limit = 2 * run.cycles + 1000
         self.end_flip_flops = self.flip_flops.read()
         self.end_memories = self.memories.snapshot(self.variable)
-        banks = banks_of(self.program.config, self.end_memories)
+        banks = banks_of(self.job.netlist, self.program.config, self.end_memories)
         check_written(self.program, self.step, banks, self.job.golden[work.image])
         self.memories.restore(self.end_memories, self.start_memories)
         return GoldenRun(
@@ -424,14 +422,14 @@ class Bench:
 
     def _affected(self, fault: Fault) -> list[str]:
         """Memories that a fault can have changed."""
-        if structure_of(fault.site.signal) == "host":
+        if self.job.netlist.held[fault.site.signal].role in (Role.HOST, Role.COUNTER):
             return self.variable + self.constant
         hit = [fault.site.signal] if fault.site.signal in self.constant else []
         return self.variable + hit
 
     def _prepare(self, banks: NDArray[np.int8]) -> None:
         wanted: Contents = {name: [0] * len(self.memories.read(name)) for name in self.accumulators}
-        for name, words in words_of(self.program.config, banks).items():
+        for name, words in words_of(self.job.netlist, self.program.config, banks).items():
             wanted[name] = words.tolist()
         present = self.memories.snapshot(self.variable)
         self.memories.restore(present, wanted)

@@ -18,12 +18,12 @@ In cycles in which no pixel is there, nothing takes the value. A test compares a
 cycles of layers on small arrays with the RTL.
 """
 
-import re
 from collections.abc import Callable
 
 import numpy as np
 
 from gen.array import SystolicArray
+from gen.roles import Role
 
 from .layer_values import signed
 from .residue import Effect, Residue
@@ -47,36 +47,33 @@ class ClosedForm:
     def __init__(self, residue: Residue):
         self._residue = residue
         self._config = residue.config
-        self._forms: list[tuple[re.Pattern[str], Callable[..., Effect | None]]] = [
-            (re.compile(pattern), form)
-            for pattern, form in (
-                (r"array__pe_(\d+)_(\d+)__activation", self._activation),
-                (r"array__pe_(\d+)_(\d+)__product", self._product),
-                (r"array__pe_(\d+)_(\d+)__partial_sum", self._partial_sum),
-                (r"array__pe_(\d+)_(\d+)__weight", self._weight),
-                (r"array__pe_(\d+)_(\d+)__shadow", self._shadow),
-                (r"array__skew__lane_(\d+)_(\d+)", self._skew),
-                (r"input_stage__(act|selected)", self._input),
-                (r"weight", self._row),
-                (r"lanes__accumulator_(\d+)__cells__read0", self._read),
-                (r"lanes__accumulator_(\d+)__fetched", self._fetched),
-                (r"lanes__accumulator_(\d+)__stored", self._stored),
-                (r"lanes__accumulator_(\d+)__addend", self._addend),
-                (r"lanes__accumulator_(\d+)__write__data", self._total),
-            )
-        ]
+        self._forms: dict[Role, tuple[Callable[..., Effect | None], tuple[str, ...]]] = {
+            Role.PE_ACTIVATION: (self._activation, ("row", "col")),
+            Role.PE_PRODUCT: (self._product, ("row", "col")),
+            Role.PE_PARTIAL_SUM: (self._partial_sum, ("row", "col")),
+            Role.PE_WEIGHT: (self._weight, ("row", "col")),
+            Role.PE_SHADOW: (self._shadow, ("row", "col")),
+            Role.ARRAY_SKEW: (self._skew, ("row", "stage")),
+            Role.INPUT_VECTOR: (self._vector, ()),
+            Role.INPUT_WORD: (self._word, ()),
+            Role.WEIGHT_ROW: (self._row, ()),
+            Role.ACCUMULATOR_READ: (self._read, ("lane",)),
+            Role.ACCUMULATOR_FETCHED: (self._fetched, ("lane",)),
+            Role.ACCUMULATOR_STORED: (self._stored, ("lane",)),
+            Role.ACCUMULATOR_ADDEND: (self._addend, ("lane",)),
+            Role.ACCUMULATOR_TOTAL: (self._total, ("lane",)),
+        }
 
     def resolve(self, name: str, bit: int, cycle: int) -> Effect | None:
         """The effect of one inverted bit, or None where there is no closed form."""
         run = self._residue.schedule.at(cycle)
         if run.maximum:
             return None
-        for pattern, form in self._forms:
-            match = pattern.fullmatch(name)
-            if match is not None:
-                numbers = [int(text) if text.isdigit() else text for text in match.groups()]
-                return form(run, bit, cycle, *numbers)
-        return None
+        held = self._residue.held[name]
+        if held.role not in self._forms:
+            return None
+        form, where = self._forms[held.role]
+        return form(run, bit, cycle, *(int(held.place[key]) for key in where))
 
     @staticmethod
     def _pixel(run: Run, moment: int) -> tuple[int, int] | None:
@@ -106,12 +103,14 @@ class ClosedForm:
     def _skew(self, run: Run, bit: int, cycle: int, row: int, stage: int) -> Effect:
         return self._row_value(run, cycle - run.timing.enter - 1 - stage, row, bit, 0)
 
-    def _input(self, run: Run, bit: int, cycle: int, which: str) -> Effect | None:
+    def _vector(self, run: Run, bit: int, cycle: int) -> Effect:
         row, bit = divmod(bit, self._config.act_bits)
-        if which == "act":
-            return self._row_value(run, cycle - run.timing.enter, row, bit, 0)
+        return self._row_value(run, cycle - run.timing.enter, row, bit, 0)
+
+    def _word(self, run: Run, bit: int, cycle: int) -> Effect | None:
         if self._residue.guard.input:
             return None
+        row, bit = divmod(bit, self._config.act_bits)
         moment = cycle - run.timing.enter + 1
         found = self._pixel(run, moment)
         if found is not None and run.inputs[1][found[0] % run.reductions, found[1]]:

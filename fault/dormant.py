@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.files import write_atomically
+from gen.roles import Role
 from sim.bitwise import Logic, Net
 from sim.netlist import Netlist
 from sim.rtlil import Cell, parse_module
 
-from .follow import FREE, GUARD_COUNTERS, Follower
+from .follow import FREE, Follower
 
 __all__ = ["Dormant", "Event"]
 
@@ -158,9 +159,11 @@ class _Analysis:
     def __init__(self, netlist: Netlist, names: Iterable[str]):
         self._logic = logic = Logic(parse_module(netlist.rtlil))
         self._registers = {logic.pin(cell, "\\Q")[0][0]: cell for cell in logic.registers}
+        self._free = {*netlist.names(*FREE)}
+        self._guards = {*netlist.names(Role.GUARD_COUNTER)}
         sinks = self._sinks(netlist)
         followed = {logic.pin(cell, "\\Q")[0][0] for cell in self._followed}
-        self.hidden = frozenset(name for name in self._registers if name not in {*followed, *FREE})
+        self.hidden = frozenset(self._registers.keys() - followed - self._free)
         self.bits: list[Net] = [
             net
             for name in names
@@ -255,12 +258,12 @@ class _Analysis:
             inputs += [net for n in logic.sources(inputs) for net in logic.inputs(logic.cells[n])]
             for name, _ in inputs:
                 readers.setdefault(name, set()).add(reader.name)
-        return [
-            name
-            for name, cell in rest.items()
-            if name in GUARD_COUNTERS
-            or (name not in FREE and cell.name in readers.get(name, ()) and len(readers[name]) > 1)
-        ]
+
+        def matters(name: str, cell: Cell) -> bool:
+            by = readers.get(name, set())
+            return name not in self._free and cell.name in by and len(by) > 1
+
+        return [n for n, cell in rest.items() if n in self._guards or matters(n, cell)]
 
     def _can_keep(self, cell: Cell) -> bool:
         """Whether the next value may be the present one."""

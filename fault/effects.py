@@ -17,8 +17,9 @@ other stored tensors that the fault changed; a layer whose output is golden is n
 
 What can be read before it is written, once a layer has ended: words of the descriptors, parameters
 and weights that the program uses; words of tensors that a later step or the host reads; and the
-registers matched by :data:`LIVE`. All other registers are dead while the accelerator is idle:
-reset, run or the host's writes before a start set them first; a test flips every bit of them.
+registers whose unit says that the next layer depends on them (`gen.roles.Kind.live`). All other
+registers are dead while the accelerator is idle: reset, run or the host's writes before a start set
+them first; a test flips every bit of them.
 Counters and status are what the host reads, not state of the network: they are reported, and do not
 make a fault latent.
 
@@ -40,7 +41,6 @@ before the flip from one after it for words of the layer's input (they count as 
 the accumulators (``never_read`` if the word still differs).
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -51,6 +51,7 @@ from torch import Tensor
 
 from gen.lane_setup import lane_parameters
 from gen.layout import DESCRIPTOR, DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
+from gen.roles import Held, Role
 from nn.golden import Golden, Result, classes, confidences
 from nn.program import Program, Step
 
@@ -58,16 +59,11 @@ from .bench import GoldenRun, Observation
 from .space import FaultSpace, Site, weight_word
 from .tensors import live_after, signed, tensor
 
-__all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify", "holds_constants",
+__all__ = ["DIED", "EFFECTS", "FaultResult", "banks_after", "classify", "holds_constants",
            "of_guard"]  # fmt: skip
 
 EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
 DIED = ("never_read", "overwritten", "array", "requantization", "later_layer")
-LIVE = re.compile(
-    r"axi__fsm_state|weights__write_enable_\d+|sequencer__(fsm_state|busy)|feeder__walking|ready"
-)
-"""Registers of the idle accelerator that the next run depends on."""
-
 _BATCH = 32
 
 
@@ -157,7 +153,7 @@ def classify(
     clean = {name: tensor(program, name, run.banks) for name in stored}
     differing: list[dict[str, NDArray[np.int8]]] = []
     for observation in observations:
-        banks = banks_after(program, run, observation)
+        banks = banks_after(program, space, run, observation)
         codes = {name: tensor(program, name, banks) for name in stored}
         differing.append({n: c for n, c in codes.items() if not np.array_equal(c, clean[n])})
 
@@ -185,15 +181,17 @@ def classify(
     ]
 
 
-def banks_after(program: Program, run: GoldenRun, observation: Observation) -> NDArray[np.int8]:
+def banks_after(
+    program: Program, space: FaultSpace, run: GoldenRun, observation: Observation
+) -> NDArray[np.int8]:
     """The activation memories after a faulty run."""
     banks = run.banks.copy()
     for name, words in observation.memories.items():
-        match = re.fullmatch(r"activations_(\d+)__lane_(\d+)", name)
-        if match:
+        held = space[name].held
+        if held.role is Role.ACTIVATION_WORDS:
             addresses, values = np.array(words, np.int64).T
             codes = signed(values, program.config.act_bits)
-            banks[int(match[1]), addresses, int(match[2])] = codes
+            banks[int(held.place["bank"]), addresses, int(held.place["lane"])] = codes
     return banks
 
 
@@ -271,7 +269,7 @@ def _result(
     fault, site = observation.fault, observation.fault.site
     effect, died = outcome.effect, ""
     if not effect:
-        if _left(program, step, observation, output_changed):
+        if _left(program, space, step, observation, output_changed):
             effect = "latent"
         else:
             effect = "masked"
@@ -303,48 +301,51 @@ def _result(
     )
 
 
-def _left(program: Program, step: Step, observation: Observation, followed: bool) -> bool:
+def _left(
+    program: Program, space: FaultSpace, step: Step, observation: Observation, followed: bool
+) -> bool:
     """Whether something that differs can be read before it is written.
 
     ``followed``: tensors do not count, the golden model has taken them to the network's end.
     """
-    if any(LIVE.fullmatch(name) for name in observation.flip_flops):
+    if any("layer" in space[name].held.live for name in observation.flip_flops):
         return True
     for name, words in observation.memories.items():
+        held = space[name].held
         for address, _ in words:
-            if name.startswith("activations_"):
-                if not followed and _is_live(program, step, name, address):
+            if held.role is Role.ACTIVATION_WORDS:
+                if not followed and _is_live(program, step, held, address):
                     return True
-            elif holds_constants(program, name, np.array([address])):
+            elif holds_constants(program, held, np.array([address])):
                 return True
     return False
 
 
-def _is_live(program: Program, step: Step, memory: str, address: int) -> bool:
+def _is_live(program: Program, step: Step, memory: Held, address: int) -> bool:
     """Whether a word of an activation memory belongs to a tensor that will still be read."""
     names = [*live_after(program, step), step.target]
     return _holds(program, names, memory, address)
 
 
-def _holds(program: Program, names: Sequence[str], memory: str, address: int) -> bool:
+def _holds(program: Program, names: Sequence[str], memory: Held, address: int) -> bool:
     """Whether a word of an activation memory belongs to one of some tensors."""
-    bank = int(memory.split("__")[0].removeprefix("activations_"))
+    bank = memory.place["bank"]
     places = [program.places[name] for name in names]
     return any(p.bank == bank and p.base <= address < p.base + p.size for p in places)
 
 
-def holds_constants(program: Program, memory: str, words: NDArray[np.int64]) -> bool:
+def holds_constants(program: Program, memory: Held, words: NDArray[np.int64]) -> bool:
     """Whether one of some words of descriptors, parameters or weights is written once and read by
     all runs.
     """
     # Chunks that take turns are written anew before every use.
     chunk = program.chunks[0] if program.resident else None
-    if memory == "descriptors":
+    if memory.role is Role.PROGRAM_WORDS:
         words, part = np.divmod(words, DESCRIPTOR_STRIDE)
         words, size = words[part < DESCRIPTOR_WORDS], len(program.descriptors)
     elif chunk and (first := weight_word(program.config, memory, 0)):
         words, size = words + first[1] - chunk.weight_base, len(chunk.weights)
-    elif chunk and memory.startswith("parameters_"):
+    elif chunk and memory.role is Role.PARAMETER_WORDS:
         words, size = words - chunk.param_base, len(chunk.parameters)
     else:
         return False
@@ -363,9 +364,9 @@ def _died(
             return "overwritten"
         if space[site.signal].structure != "activation_memory":
             return "never_read"
-        if _holds(program, step.reads[:1], site.signal, site.address):
+        if _holds(program, step.reads[:1], space[site.signal].held, site.address):
             return "array"
-        if _holds(program, step.reads[1:], site.signal, site.address):
+        if _holds(program, step.reads[1:], space[site.signal].held, site.address):
             return "requantization"
         return "never_read"
     if not observation.reached:
@@ -381,15 +382,18 @@ def _died(
 
 def of_guard(program: Program, space: FaultSpace, site: Site) -> bool:
     """Whether a bit is the guard's own: settings, counters, flags and bounds."""
-    if space[site.signal].structure == "guard" or site.signal.startswith("parameters_bounds"):
+    state = space[site.signal]
+    role, place = state.held.role, state.held.place
+    if state.structure == "guard" or place.get("field") == "bounds":
         return True
-    if re.fullmatch(r"lanes__parameters_\d+", site.signal):
+    if role is Role.LANE_PARAMETERS:
         layout = lane_parameters(program.config)
         bounds = [layout[name] for name in layout.members if name.startswith("guard_")]
         return any(f.offset <= site.bit < f.offset + f.width for f in bounds)
-    match = re.fullmatch(r"sequencer__word_(\d+)", site.signal)
-    word = int(match[1]) if match else -1
-    if site.signal == "descriptors" and site.address is not None:
+    word: int | str = -1
+    if role is Role.DESCRIPTOR_WORD:
+        word = place["word"]
+    elif role is Role.PROGRAM_WORDS and site.address is not None:
         word = site.address % DESCRIPTOR_STRIDE
     return any(
         f.word == word and f.offset <= site.bit < f.offset + f.width

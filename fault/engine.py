@@ -143,8 +143,9 @@ class Engine:
         outputs = {name: value[0].numpy() for name, value in reference.outputs.items()}
         self._patterns, self._outputs = patterns, outputs
         self._residue = residue(
-            self.program, inference.schedule, inference.guard, outputs, keeps_sums=patterns
-        )
+            self.program, inference.schedule, inference.guard, outputs, inference.netlist.held,
+            keeps_sums=patterns,
+        )  # fmt: skip
         self._closed = ClosedForm(self._residue)
         self.carry = Carry(self.program, inference.schedule, golden, reference)
         self._memories = {memory.name for memory in inference.netlist.memories}
@@ -238,13 +239,16 @@ class Engine:
         effect = self._residue.resolve(upset.cycle, [Differences(name, word, before, after)])
         if effect.rtl is not None:
             return effect.rtl
-        left = holds_constants(self.program, name, word)
+        left = self._holds_constants(name, word)
         decision = _Decision("closed", effect, left, self._counts + effect.counts, self._cycles)
         if effect.step is None:
             decision.path = "unread"
             written = self._residue.overwritten(name, address, upset.cycle)
             decision.died = "overwritten" if written else "never_read"
         return decision
+
+    def _holds_constants(self, memory: str, words: NDArray[np.int64]) -> bool:
+        return holds_constants(self.program, self.inference.netlist.held[memory], words)
 
     def _rtl(self, upset: Upset, began: int) -> _Decision | Result:
         limit = self.inference.limit
@@ -266,7 +270,7 @@ class Engine:
         )
 
     def _window(self, end: End, effect: Effect) -> _Decision:
-        left = any(holds_constants(self.program, d.memory, d.words) for d in end.memories)
+        left = any(self._holds_constants(d.memory, d.words) for d in end.memories)
         so_far = self._follower.violations() - int(self.inference.golden.counts[end.golden_cycle])
         counts = self._counts + so_far + effect.counts
         return _Decision("window", effect, left, counts, self._cycles + end.shift, end.detected)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gen.roles import Role
 from sim.driver import chunk_writes, control_word, loads, network_writes
 from sim.fast import FastModel
 from sim.fast_bus import FastBus
@@ -18,7 +19,6 @@ from sim.fast_bus import FastBus
 from .bench import DRAIN, Ending, GoldenRun, Job, Observation, Work, trace_cycles
 from .fast_bus import FastRegisterBus
 from .fault import Fault
-from .space import structure_of
 from .tensors import banks_before, banks_of, check_written, words_of
 
 __all__ = ["FastBench"]
@@ -74,7 +74,7 @@ class FastBench:
         self.faulty = FastModel(job.netlist)
         self.flip_flops = {flip_flop.name for flip_flop in job.netlist.flip_flops}
         self.memories = [memory.name for memory in job.netlist.memories]
-        self.accumulators = {n for n in self.memories if structure_of(n) == "accumulators"}
+        self.accumulators = {*job.netlist.names(Role.ACCUMULATOR_WORDS)}
 
     def run(self) -> Iterator[tuple[GoldenRun, list[Observation]]]:
         """The golden run of every piece of work, and what its faults did."""
@@ -112,7 +112,7 @@ class FastBench:
         self.limit = 2 * ending.cycles + 1000
         self.end = model.snapshot()
         self.end_memories = {name: model.read_memory(name) for name in self.memories}
-        banks = banks_of(program.config, self.end_memories)
+        banks = banks_of(self.job.netlist, program.config, self.end_memories)
         check_written(program, step, banks, tensors)
         model.restore(first)
         return GoldenRun(
@@ -213,7 +213,7 @@ class FastBench:
         for load in loads(program, self.step.first, self.step.count):
             for address, data in chunk_writes(load.chunk):
                 bus.write(address, data)
-        for name, words in words_of(program.config, banks).items():
+        for name, words in words_of(self.job.netlist, program.config, banks).items():
             model.write_memory(name, words)
         for name in self.accumulators:
             model.write_memory(name, np.zeros_like(model.read_memory(name)))

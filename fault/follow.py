@@ -1,6 +1,6 @@
 """A compiled model that runs beside its recorded golden run.
 
-    follower = Follower(model, stale)
+    follower = Follower(model)
     trace = follower.record(limit, moments, empty)       # from the present state, cycle 0
     follower.golden = trace
     end = follower.inject(upset, limit)                  # from the nearest boundary, until equal
@@ -14,7 +14,6 @@ so many cycles before: from equal states on, both do the same.
 """
 
 import ctypes
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,13 +22,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.layout import COUNTERS
+from gen.roles import Role
 from sim.fast import FastModel, Native, processor
 from sim.verilate import cached, compile_sources, link, tool_versions
 
 __all__ = [
     "FREE",
-    "GUARD_COUNTERS",
     "Differences",
     "End",
     "Follower",
@@ -38,11 +36,10 @@ __all__ = [
     "native_library",
 ]
 
-GUARD_COUNTERS = ("guard_output", "guard_input")
-FREE = ("cycles", *COUNTERS, *GUARD_COUNTERS)
+FREE = (Role.COUNTER, Role.GUARD_COUNTER)
 """Registers that influence nothing but what the host reads; a test flips every bit of them."""
 
-_INDEX, _INTERRUPT = "sequencer__index", "interrupt"
+_INTERRUPT = "interrupt"
 _ROOM = 1 << 16
 _NEVER = (1 << 64) - 1
 
@@ -194,18 +191,18 @@ class Follower:
     ----------
     model : FastModel
         Of an accelerator, in the state of cycle 0 before :meth:`record`.
-    stale : Pattern
-        Registers whose values are not used while the pipeline is empty.
     """
 
-    def __init__(self, model: FastModel, stale: re.Pattern[str]):
+    def __init__(self, model: FastModel):
         self.model = model
         self._library = native_library("follow", _declare)
         native = model.native()
         netlist = model.netlist
         registers = [flip_flop.name for flip_flop in netlist.flip_flops]
-        free = [name for name in FREE if name in registers]
-        held = [name for name in registers if stale.fullmatch(name)]
+        free = [ff.name for ff in netlist.flip_flops if ff.held and ff.held.role in FREE]
+        # What they hold is not used while the pipeline is empty.
+        held = [ff.name for ff in netlist.flip_flops if ff.held and ff.held.pipeline]
+        self._guards = netlist.names(Role.GUARD_COUNTER)
         inputs = [p.name for p in netlist.ports if p.direction == "input"]
         inputs.remove(netlist.clock)
         apart = {*free, *held}
@@ -223,9 +220,11 @@ class Follower:
         self.state_bytes = sizes[-1]
         self._places = native.places
         flat = [entry for part in parts for entry in part]
-        guards = [native.places[n].offset if n in free else _NEVER for n in GUARD_COUNTERS]
+        guards = [native.places[name].offset for name in self._guards]
+        guards += [_NEVER] * (2 - len(guards))
+        (index,) = netlist.names(Role.DESCRIPTOR_INDEX)
         places = [self.state_bytes, memory_size]
-        places += [native.places[_INDEX].offset, native.places[_INTERRUPT].offset, *guards]
+        places += [native.places[index].offset, native.places[_INTERRUPT].offset, *guards]
         self._follower = self._library.follower_new(
             native.model, native.state, native.step, native.settle,
             (_Range * len(flat))(*(_Range(*entry) for entry in flat)),
@@ -419,8 +418,7 @@ class Follower:
     def violations(self) -> int:
         """Guard violations that the present state has counted."""
         state = self.state()
-        names = [name for name in GUARD_COUNTERS if name in self._packed]
-        return sum(self.value(state, name) for name in names)
+        return sum(self.value(state, name) for name in self._guards)
 
     def value(self, state: NDArray[np.uint8], name: str) -> int:
         """A register in a packed state."""

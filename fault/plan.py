@@ -34,7 +34,6 @@ PHASES = ("fetch", "stream", "drain")
 empty."""
 MOST_FAULTS = 100_000_000
 """Of a campaign: a month of computing."""
-_PE = re.compile(r"array__pe_(\d+)_(\d+)__\w+")
 
 
 @dataclass(frozen=True)
@@ -135,14 +134,12 @@ class Plan:
         pattern = _compiled(filters.pattern)
 
         def wanted(state: State) -> bool:
-            if shortcuts.any and delay(state.signal) is None:
+            if shortcuts.any and delay(state.held) is None:
                 return False
             if filters.structures and state.structure not in filters.structures:
                 return False
-            element = _PE.fullmatch(state.signal)
-            if filters.pes and (
-                element is None or (int(element[1]), int(element[2])) not in filters.pes
-            ):
+            place = state.held.place
+            if filters.pes and (place.get("row"), place.get("col")) not in filters.pes:
                 return False
             return state.width >= model.bits and bool(pattern.search(state.signal))
 
@@ -306,7 +303,7 @@ class Plan:
         word, bit = divmod(place - int(starts[position]), each)
         bits = tuple((state.signal, word, bit + k) for k in range(self.model.bits))
         if self.shortcuts.first_mac:
-            cycle += delay(state.signal) or 0
+            cycle += delay(state.held) or 0
         return Upset(bits, cycle, self.model.stuck, self.model.duration)
 
     @cached_property

@@ -1,6 +1,6 @@
 """What memory words that differ do to the layer that runs, in closed form.
 
-    residue = Residue(program, schedule, guard, golden)
+    residue = Residue(program, schedule, guard, golden, netlist.held)
     effect = residue.resolve(cycle, words)
 
 All registers are golden in ``cycle``, and some memory words are not. From then on a word only
@@ -15,7 +15,6 @@ Sums are linear modulo 2**acc_bits, so that all this is exact; what the requanti
 changed sums is computed by the contract. Words that a later layer reads stay for the golden model.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.layout import DESCRIPTOR_STRIDE
+from gen.roles import Held, Role
 from nn.graph import ConcatNode
 from nn.guard_settings import GuardSettings
 from nn.program import Program, Step
@@ -39,9 +39,6 @@ __all__ = ["Effect", "Residue"]
 
 Ints = NDArray[np.int64]
 
-_ACTIVATIONS = re.compile(r"activations_(\d+)__lane_(\d+)")
-_ACCUMULATOR = re.compile(r"lanes__accumulator_(\d+)__cells")
-_PARAMETERS = re.compile(r"parameters_(\w+)")
 _STORE = 4
 """Cycles from an accumulator's read address to its write port."""
 
@@ -106,6 +103,8 @@ class Residue:
     ----------
     golden : Mapping
         Golden codes [C, H, W] of every node, the image's among them.
+    held : Mapping
+        What registers and memories are for, by name.
     keeps_sums : bool
         Keep what is wrong in the sums, for `fault.pattern`.
     """
@@ -116,8 +115,10 @@ class Residue:
         schedule: Schedule,
         guard: GuardSettings,
         golden: Mapping[str, NDArray[np.int8]],
+        held: Mapping[str, Held],
         keeps_sums: bool = False,
     ):
+        self.held = held
         self.program, self.schedule, self.guard = program, schedule, guard
         self.keeps_sums = keeps_sums
         self.config = program.config
@@ -179,8 +180,10 @@ class Residue:
         would be needed.
         """
         current = self.schedule.at(cycle)
-        if match := _ACTIVATIONS.fullmatch(name):
-            bank, lane = int(match[1]), int(match[2])
+        held = self.held[name]
+        role, place = held.role, held.place
+        if role is Role.ACTIVATION_WORDS:
+            bank, lane = int(place["bank"]), int(place["lane"])
             step = current.step
             runs = [run for run in self.schedule.runs[: current.index + 1] if run.step is step]
             written = False
@@ -191,10 +194,10 @@ class Residue:
             if written:
                 banks = self._after(step)
             return int(banks[bank, address, lane]) & (1 << self.config.act_bits) - 1
-        if match := _ACCUMULATOR.fullmatch(name):
+        if role is Role.ACCUMULATOR_WORDS:
             if current.maximum:
                 return None
-            lane = int(match[1])
+            lane = int(place["lane"])
             if address >= current.pixels:
                 return 0
             reads = current.start + address + current.timing.accumulate + lane
@@ -207,16 +210,16 @@ class Residue:
             products *= values.weights[loaded, :, lane]
             return int(products.sum()) & (1 << self.config.acc_bits) - 1
         chunk = self.program.chunks[0]
-        if weights := weight_word(self.config, name, address):
+        if weights := weight_word(self.config, held, address):
             row = weights[1] - chunk.weight_base
             inside = 0 <= row < len(chunk.weights)
             value = int(chunk.weights[row, weights[0]]) if inside else 0
             return value & (1 << self.config.weight_bits) - 1
-        if match := _PARAMETERS.fullmatch(name):
+        if role is Role.PARAMETER_WORDS:
             row = address - chunk.param_base
             inside = 0 <= row < len(chunk.parameters)
-            return int(self._parameters.words[match[1]][row]) if inside else 0
-        assert name == "descriptors", name
+            return int(self._parameters.words[str(place["field"])][row]) if inside else 0
+        assert role is Role.PROGRAM_WORDS, name
         number, part = divmod(address, DESCRIPTOR_STRIDE)
         words = self.program.descriptors
         inside = number < len(words) and part < words.shape[1]
@@ -226,14 +229,15 @@ class Residue:
         """Whether the golden run writes a word in a cycle or later."""
         current = self.schedule.at(cycle)
         runs = self.schedule.runs[current.index :]
-        if match := _ACTIVATIONS.fullmatch(name):
-            bank, lane = int(match[1]), int(match[2])
+        role, place = self.held[name].role, self.held[name].place
+        if role is Role.ACTIVATION_WORDS:
+            bank, lane = int(place["bank"]), int(place["lane"])
             for run in runs:
                 if bank == run.walk["output_bank"]:
                     if run.write_cycles(np.array([address]), lane)[0] >= cycle:
                         return True
-        elif match := _ACCUMULATOR.fullmatch(name):
-            offset = address + current.timing.accumulate + int(match[1]) + _STORE
+        elif role is Role.ACCUMULATOR_WORDS:
+            offset = address + current.timing.accumulate + int(place["lane"]) + _STORE
             for run in runs:
                 # The last reduction's total is not stored.
                 storing = np.arange(len(run.start)) % run.reductions != run.reductions - 1
@@ -262,13 +266,14 @@ class Residue:
         tensors: dict[str, list[tuple[Ints, Ints]]],
     ) -> None:
         name, words, golden, faulty = differences
-        if match := _ACTIVATIONS.fullmatch(name):
+        role, place = self.held[name].role, self.held[name].place
+        if role is Role.ACTIVATION_WORDS:
             bits = self.config.act_bits
             codes = wrap(golden, bits), wrap(faulty, bits)
-            bank, lane = int(match[1]), int(match[2])
+            bank, lane = int(place["bank"]), int(place["lane"])
             self._activations(bank, lane, words, codes, cycle, current, changes, tensors)
-        elif match := _ACCUMULATOR.fullmatch(name):
-            self._accumulator(int(match[1]), words, faulty - golden, cycle, current, changes)
+        elif role is Role.ACCUMULATOR_WORDS:
+            self._accumulator(int(place["lane"]), words, faulty - golden, cycle, current, changes)
         else:
             for word, old, new in zip(*(a.tolist() for a in differences[1:]), strict=True):
                 self._constant(name, word, old, new, cycle, current, changes)
@@ -284,13 +289,14 @@ class Residue:
         changes: dict[int, _Changes],
     ) -> None:
         """A word that the host wrote before the run."""
-        if weights := weight_word(self.config, name, address):
+        held = self.held[name]
+        if weights := weight_word(self.config, held, address):
             bits = self.config.weight_bits
             difference = signed(faulty, bits) - signed(golden, bits)
             self._weight(*weights, difference, cycle, current, changes)
-        elif match := _PARAMETERS.fullmatch(name):
-            self._parameter(match[1], address, faulty, cycle, current, changes)
-        elif name == "descriptors":
+        elif held.role is Role.PARAMETER_WORDS:
+            self._parameter(str(held.place["field"]), address, faulty, cycle, current, changes)
+        elif held.role is Role.PROGRAM_WORDS:
             number, part = divmod(address, DESCRIPTOR_STRIDE)
             for run in self.schedule.runs:
                 if run.index == number and run.fetch + part >= cycle:

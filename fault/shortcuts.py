@@ -20,7 +20,6 @@ and one slice of the reduction (kernel position and channel block).
 All are for registers of processing elements in convolutions. None is what the hardware does.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 
 from base.errors import HoldfastError
 from base.text import shown
+from gen.roles import Held, Role
 from nn.graph import ConcatNode, ConvNode, DenseNode
 from nn.program import Program
 
@@ -38,8 +38,13 @@ __all__ = ["EXACT", "STRUCTURES", "Shortcuts", "convolutions", "delay", "first_m
 
 STRUCTURES = ("pe_activation", "weight", "partial_sum")
 """Those that processing elements have."""
-_REGISTER = re.compile(r"array__pe_(\d+)_(\d+)__(activation|product|partial_sum|weight|shadow)")
-_DELAYS = {"weight": 0, "shadow": 0, "activation": 1, "product": 1, "partial_sum": 2}
+_DELAYS = {
+    Role.PE_WEIGHT: 0,
+    Role.PE_SHADOW: 0,
+    Role.PE_ACTIVATION: 1,
+    Role.PE_PRODUCT: 1,
+    Role.PE_PARTIAL_SUM: 2,
+}
 """Cycles from the one that ends with a processing element's multiplication."""
 
 
@@ -142,14 +147,13 @@ def convolutions(program: Program) -> tuple[str, ...]:
     )
 
 
-def delay(signal: str) -> int | None:
+def delay(held: Held) -> int | None:
     """Cycles from the first row's activation at the array's edge to that in which a register of a
     processing element holds what belongs to it; None of other registers.
     """
-    match = _REGISTER.fullmatch(signal)
-    if match is None:
+    if held.role not in _DELAYS:
         return None
-    return int(match[1]) + int(match[2]) + _DELAYS[match[3]]
+    return int(held.place["row"]) + int(held.place["col"]) + _DELAYS[held.role]
 
 
 def pixel_blocks(run: Run) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """What an injector finds that simulates one slice of the reduction and requantizes it alone.
 
-    form = ClosedForm(SliceResidue(program, schedule, guard, golden))
+    form = ClosedForm(SliceResidue(program, schedule, guard, golden, netlist.held))
 
 What ENFOR-SA's convolution does (`fault.shortcuts`), in the terms of the integer contract, for
 every pixel p and channel c that the upset changes in the slice that it strikes first, s being the

@@ -5,10 +5,10 @@
     space.site("weight", 17)                   # the 17th of them: Site(signal, address, bit)
 
 The space is the enumeration of the netlist that is simulated; every register and memory belongs to
-exactly one structure, and one that no rule knows is an error, so that nothing is left out.
+exactly one structure, by the role that its unit gives it, and one without a role is an error, so
+that nothing is left out.
 """
 
-import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,48 +16,47 @@ from itertools import accumulate
 
 from gen.config import AcceleratorConfig
 from gen.memory import LaneMemory
-from sim.netlist import Netlist
+from gen.roles import Held, Role
+from sim.netlist import FlipFlop, Memory, Netlist
 
 __all__ = ["STRUCTURES", "FaultSpace", "Site", "State", "weight_word"]
 
-_RULES = (
-    # What exists only for the guard; its bounds lie beside the other channel parameters.
-    (
-        "guard",
-        r"control_guard_\w+|guard_(?:input|output)(?:_count_now\w*)?|input_stage__(?:checked\w*|below|above)",
-    ),
-    (
-        "guard",
-        r"lanes__requantizer_\d+__(?:smaller|larger|outside)|lanes__channel_setup__guard_\w+",
-    ),
-    ("activation_memory", r"activations_\d+__lane_\d+(?:__read\d+)?"),
-    ("weight_memory", r"weights__(?:in_rest|lane)_\d+(?:_rest)?(?:__read\d+)?"),
-    ("weight_memory", r"weights__read_address_\d+"),
-    ("parameter_memory", r"parameters_[a-z]+(?:_word|__read\d+)?"),
-    ("program_memory", r"descriptors(?:__read\d+)?"),
-    ("pe_activation", r"array__pe_\d+_\d+__activation"),
-    ("weight", r"array__pe_\d+_\d+__(?:weight|shadow)|weight"),
-    ("partial_sum", r"array__pe_\d+_\d+__(?:product|partial_sum)"),
-    # Control that travels with the pixels.
-    ("sequencer", r"array__pe_\d+_\d+__swap|array__swap_skew__\w+|(?:swap|token)(?:_\d+)?"),
-    ("sequencer", r"lanes__(?:token|pixel)(?:_\d+)?|lanes__chained"),
-    ("sequencer", r"input_stage__(?:pad\w*|sub_block\w*)"),
-    ("skew", r"input_stage__(?:selected|act)\w*|array__skew__\w+"),
-    ("skew", r"residual_reader__codes\w*|lanes__(?:residual|present)_skew__\w+|lanes__align__\w+"),
-    ("accumulators", r"lanes__accumulator_\d+__\w+"),
-    ("requantizer", r"lanes__requantizer_\d+__\w+|lanes__(?:bias|parameters)_\d+"),
-    ("requantizer", r"lanes__\w+_setup__\w+|lanes__codes?\w*"),
-    ("sequencer", r"(?:sequencer|feeder|weight_loader|parameter_loader|residual_reader)__\w+"),
-    ("sequencer", r"output_writer__\w+|input_bank|residual_bank|sub_block"),
-    ("sequencer", r"for_(?:feeder|residual)_\d+"),
-    ("host", r"axi__\w+|host__\w+|control_interrupt|first|count|ready|refused"),
-    (
-        "host",
-        r"weights__write_(?:address|data|enable)_\d+|written_in_run|busy_now|started|(?:activation|program)_word|refusal",
-    ),
-    ("host", r"cycles|stream(?:_now)?|stall_\w+|register_data|region_read|offset_read"),
-)
-_PATTERNS = tuple((structure, re.compile(pattern)) for structure, pattern in _RULES)
+_STRUCTURE = {
+    Role.PE_ACTIVATION: "pe_activation",
+    Role.PE_WEIGHT: "weight",
+    Role.PE_SHADOW: "weight",
+    Role.WEIGHT_ROW: "weight",
+    Role.PE_PRODUCT: "partial_sum",
+    Role.PE_PARTIAL_SUM: "partial_sum",
+    Role.INPUT_WORD: "skew",
+    Role.INPUT_VECTOR: "skew",
+    Role.ARRAY_SKEW: "skew",
+    Role.RESIDUAL: "skew",
+    Role.OUTPUT_SKEW: "skew",
+    Role.ACCUMULATOR_WORDS: "accumulators",
+    Role.ACCUMULATOR_READ: "accumulators",
+    Role.ACCUMULATOR_FETCHED: "accumulators",
+    Role.ACCUMULATOR_STORED: "accumulators",
+    Role.ACCUMULATOR_ADDEND: "accumulators",
+    Role.ACCUMULATOR_TOTAL: "accumulators",
+    Role.REQUANTIZER: "requantizer",
+    Role.LANE_PARAMETERS: "requantizer",
+    Role.GUARD: "guard",
+    Role.GUARD_COUNTER: "guard",
+    Role.ACTIVATION_WORDS: "activation_memory",
+    Role.ACTIVATION_PORT: "activation_memory",
+    Role.WEIGHT_WORDS: "weight_memory",
+    Role.WEIGHT_PORT: "weight_memory",
+    Role.PARAMETER_WORDS: "parameter_memory",
+    Role.PARAMETER_PORT: "parameter_memory",
+    Role.PROGRAM_WORDS: "program_memory",
+    Role.PROGRAM_PORT: "program_memory",
+    Role.DESCRIPTOR_WORD: "sequencer",
+    Role.DESCRIPTOR_INDEX: "sequencer",
+    Role.CONTROL: "sequencer",
+    Role.COUNTER: "host",
+    Role.HOST: "host",
+}
 
 STRUCTURES = (
     "pe_activation",
@@ -96,6 +95,8 @@ class State:
         ``"flip-flop"`` or ``"memory"``.
     width, depth : int
         Bits of a word, and words; a register has a depth of 1.
+    held : Held
+        Role and place.
     """
 
     signal: str
@@ -103,6 +104,7 @@ class State:
     kind: str
     width: int
     depth: int
+    held: Held
 
     @property
     def bits(self) -> int:
@@ -141,14 +143,13 @@ class FaultSpace:
         ValueError
             A register or memory that belongs to no structure.
         """
-        states = [
-            State(ff.name, structure_of(ff.name), "flip-flop", ff.width, 1)
-            for ff in netlist.flip_flops
-        ]
-        states += [
-            State(memory.name, structure_of(memory.name), "memory", memory.width, memory.depth)
-            for memory in netlist.memories
-        ]
+        states = []
+        for register in netlist.flip_flops:
+            role = (structure_of(register), "flip-flop", register.width, 1)
+            states.append(State(register.name, *role, netlist.held[register.name]))
+        for memory in netlist.memories:
+            role = (structure_of(memory), "memory", memory.width, memory.depth)
+            states.append(State(memory.name, *role, netlist.held[memory.name]))
         return cls(tuple(sorted(states, key=lambda state: state.signal)))
 
     def __getitem__(self, signal: str) -> State:
@@ -202,28 +203,22 @@ class FaultSpace:
         }
 
 
-def structure_of(signal: str) -> str:
+def structure_of(state: FlipFlop | Memory) -> str:
     """The structure that a register or memory belongs to.
 
     Raises
     ------
     ValueError
-        No rule knows it.
+        No unit says what it is for.
     """
-    for structure, pattern in _PATTERNS:
-        if pattern.fullmatch(signal):
-            return structure
-    raise ValueError(f"{signal} belongs to no structure of the fault space")
+    if state.held is None:
+        raise ValueError(f"{state.name} belongs to no structure of the fault space")
+    return _STRUCTURE[state.held.role]
 
 
-def weight_word(config: AcceleratorConfig, memory: str, address: int) -> tuple[int, int] | None:
+def weight_word(config: AcceleratorConfig, held: Held, address: int) -> tuple[int, int] | None:
     """Lane and word of the weights that a word of a memory holds; None of another memory."""
-    match = re.fullmatch(r"weights__lane_(\d+)(_rest)?", memory)
-    if match is None:
+    if held.role is not Role.WEIGHT_WORDS:
         return None
-    return int(match[1]), address + (_first_weights(config) if match[2] else 0)
-
-
-def _first_weights(config: AcceleratorConfig) -> int:
-    """Words of a lane that its first memory holds."""
-    return LaneMemory.split(config.weight_depth)[0]
+    first = LaneMemory.split(config.weight_depth)[0] if held.place["part"] else 0
+    return int(held.place["lane"]), address + first

@@ -145,7 +145,7 @@ def summarize(
             name: _groups(table, kinds, name, images, "bit", name in whole, confidence)
             for name in structures
         },
-        "processing_elements": _elements(table, kinds),
+        "processing_elements": _elements(table, kinds, plan),
         "died": {
             name: int(table.equals("died", name).sum()) for name in table.names["died"] if name
         },
@@ -221,17 +221,17 @@ def _groups(
     return groups
 
 
-def _elements(table: _Table, kinds: Mapping[str, NDArray]) -> list[dict[str, int]]:
+def _elements(table: _Table, kinds: Mapping[str, NDArray], plan: Plan) -> list[dict[str, int]]:
     """Trials, failures and SDC-1 of every register kind and bit of every processing element."""
     found: dict[tuple[int, int, str, int], list[int]] = {}
     for index, name in enumerate(table.names["signal"]):
-        parts = name.split("__")
-        if len(parts) != 3 or not parts[1].startswith("pe_"):
+        place = plan.space[name].held.place
+        if not {"row", "col"} <= place.keys():
             continue
-        row, col = (int(text) for text in parts[1].split("_")[1:])
+        row, col, register = int(place["row"]), int(place["col"]), name.rpartition("__")[2]
         rows = np.flatnonzero(table.columns["signal"] == index)
         for at in rows:
-            entry = found.setdefault((row, col, parts[2], int(table.columns["bit"][at])), [0, 0, 0])
+            entry = found.setdefault((row, col, register, int(table.columns["bit"][at])), [0, 0, 0])
             entry[0] += 1
             entry[1] += int(kinds["avf"][at])
             entry[2] += int(kinds["sdc1"][at])

@@ -3,14 +3,16 @@
 Banks are int8 arrays [bank, word, lane] of what the memories hold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gen.config import AcceleratorConfig
+from gen.roles import Role
 from nn.graph import ConcatNode
 from nn.program import Program, Step
+from sim.netlist import Netlist
 
 __all__ = ["banks_before", "banks_of", "check_written", "live_after", "signed", "store", "tensor",
            "words_of", "written"]  # fmt: skip
@@ -64,23 +66,27 @@ def tensor(program: Program, name: str, banks: Codes) -> Codes:
     return program.tensor_codes(name, words)
 
 
-def words_of(config: AcceleratorConfig, banks: Codes) -> dict[str, NDArray[np.int64]]:
+def words_of(
+    netlist: Netlist, config: AcceleratorConfig, banks: Codes
+) -> dict[str, NDArray[np.int64]]:
     """What the memories of the netlist hold: unsigned words by memory, from banks."""
     codes = banks.astype(np.int64) & (1 << config.act_bits) - 1
-    return {
-        f"activations_{bank}__lane_{lane}": codes[bank, :, lane]
-        for bank in range(config.act_banks)
-        for lane in range(config.word_lanes)
-    }
+    return {name: codes[bank, :, lane] for name, bank, lane in _lanes(netlist)}
 
 
-def banks_of(config: AcceleratorConfig, words: Mapping[str, ArrayLike]) -> Codes:
+def banks_of(netlist: Netlist, config: AcceleratorConfig, words: Mapping[str, ArrayLike]) -> Codes:
     """Inverse of `words_of`; other memories are left aside."""
-    lanes = [
-        [words[f"activations_{bank}__lane_{lane}"] for lane in range(config.word_lanes)]
-        for bank in range(config.act_banks)
-    ]
-    return signed(np.array(lanes, np.int64).transpose(0, 2, 1), config.act_bits)
+    banks = np.zeros((config.act_banks, config.act_depth, config.word_lanes), np.int64)
+    for name, bank, lane in _lanes(netlist):
+        banks[bank, :, lane] = words[name]
+    return signed(banks, config.act_bits)
+
+
+def _lanes(netlist: Netlist) -> Iterator[tuple[str, int, int]]:
+    """Name, bank and lane of every activation memory."""
+    for name in netlist.names(Role.ACTIVATION_WORDS):
+        place = netlist.held[name].place
+        yield name, int(place["bank"]), int(place["lane"])
 
 
 def signed(codes: NDArray[np.int64], bits: int) -> Codes:

@@ -18,11 +18,14 @@ memory read port is a flip-flop called ``<memory>__read<port>``, initially 0.
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from base.errors import HoldfastError
 from base.files import parse_json
+from gen.roles import Held, Role, state_of
 from gen.verilog import to_rtlil
 
 from .canonical import Canonical
@@ -44,20 +47,22 @@ class Port:
 
 @dataclass(frozen=True)
 class FlipFlop:
-    """A register: `width` flip-flop bits that the Verilog calls `name`."""
+    """A register: `width` flip-flop bits that the Verilog calls `name`; `held` is what for."""
 
     name: str
     width: int
     init: int = 0
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
 class Memory:
-    """A memory of `depth` words of `width` bits that the Verilog calls `name`."""
+    """A memory of `depth` words of `width` bits that the Verilog calls `name`; `held`: what for."""
 
     name: str
     width: int
     depth: int
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,24 @@ class Netlist:
     @classmethod
     def of(cls, component: object, name: str = "top") -> "Netlist":
         """Elaborates `component`, flattens it and enumerates its state."""
-        return _flatten(to_rtlil(component, name), name)
+        netlist = _flatten(to_rtlil(component, name), name)
+        held = state_of(component)
+        return replace(
+            netlist,
+            flip_flops=tuple(replace(ff, held=held(ff.name)) for ff in netlist.flip_flops),
+            memories=tuple(replace(memory, held=held(memory.name)) for memory in netlist.memories),
+        )
+
+    @cached_property
+    def held(self) -> Mapping[str, Held]:
+        """What each register and memory is for, by name; those of which no unit says it are not in
+        it."""
+        states: list[FlipFlop | Memory] = [*self.flip_flops, *self.memories]
+        return {state.name: state.held for state in states if state.held is not None}
+
+    def names(self, *roles: Role) -> list[str]:
+        """Registers and memories of some roles, by name."""
+        return [name for name, held in self.held.items() if held.role in roles]
 
     def to_json(self) -> str:
         """All of it as text."""
@@ -112,9 +134,9 @@ class Netlist:
         content = parse_json(text, "netlist")
         try:
             for name, kind in (("ports", Port), ("flip_flops", FlipFlop), ("memories", Memory)):
-                content[name] = tuple(kind(**entry) for entry in content[name])
+                content[name] = tuple(kind(**_with_role(entry)) for entry in content[name])
             return cls(**content)
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             raise HoldfastError("netlist has other fields than this version writes.") from None
 
     @cached_property
@@ -131,6 +153,15 @@ class Netlist:
     def memory_bits(self) -> int:
         """Number of memory bits."""
         return sum(memory.width * memory.depth for memory in self.memories)
+
+
+def _with_role(entry: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a port, register or memory as JSON has them, its role made one again."""
+    held = entry.get("held")
+    if held is None:
+        return entry
+    role, live = Role(held["role"]), tuple(held["live"])
+    return entry | {"held": Held(role, held["place"], held["pipeline"], live)}
 
 
 _FLATTEN = """

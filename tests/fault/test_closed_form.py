@@ -1,7 +1,5 @@
 """Closed forms against the RTL: all bits in all cycles of a layer, on 3x2 and 4x4 arrays."""
 
-import re
-
 import numpy as np
 import pytest
 
@@ -10,6 +8,7 @@ from fault.engine import Engine
 from fault.inference import Inference
 from fault.tensors import tensor
 from gen.config import AcceleratorConfig
+from gen.roles import Role
 from nn.guard_settings import GUARD_OFF
 from nn.networks import Network
 from nn.pixels import image_codes
@@ -17,11 +16,12 @@ from nn.program import compile_graph
 from nn.random_graph import random_graph
 from sim.accelerator import accelerator_netlist
 
-COVERED = re.compile(
-    r"array__pe_\d+_\d+__(activation|product|partial_sum|weight|shadow)|array__skew__lane_\d+_\d+"
-    r"|input_stage__(act|selected)|weight"
-    r"|lanes__accumulator_\d+__(cells__read0|fetched|stored|addend|write__data)"
-)
+COVERED = (
+    Role.PE_ACTIVATION, Role.PE_PRODUCT, Role.PE_PARTIAL_SUM, Role.PE_WEIGHT, Role.PE_SHADOW,
+    Role.ARRAY_SKEW, Role.INPUT_WORD, Role.INPUT_VECTOR, Role.WEIGHT_ROW, Role.ACCUMULATOR_READ,
+    Role.ACCUMULATOR_FETCHED, Role.ACCUMULATOR_STORED, Role.ACCUMULATOR_ADDEND,
+    Role.ACCUMULATOR_TOTAL,
+)  # fmt: skip
 
 
 def engine_of(rows, cols, channels, kernel):
@@ -46,7 +46,7 @@ def test_all_bits_in_all_cycles(rows, cols, channels, kernel):
     inference = engine.inference
     program, model = inference.program, inference.model
     form = ClosedForm(engine._residue)
-    registers = [ff for ff in inference.netlist.flip_flops if COVERED.fullmatch(ff.name)]
+    registers = [ff for ff in inference.netlist.flip_flops if ff.held.role in COVERED]
     lanes = range(program.config.word_lanes)
     for run in inference.schedule.runs:
         target = run.step.target
@@ -61,7 +61,7 @@ def test_all_bits_in_all_cycles(rows, cols, channels, kernel):
                     effect = form.resolve(register.name, bit, cycle)
                     if effect is None:
                         # A single pixel's sum stays in its register.
-                        assert run.chained and register.name.endswith("write__data")
+                        assert run.chained and register.held.role is Role.ACCUMULATOR_TOTAL
                         continue
                     model.restore(here)
                     model.flip(register.name, bit)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from fault.dormant import Dormant
-from fault.follow import FREE, GUARD_COUNTERS, Upset
-from fault.inference import STALE, Inference
+from fault.follow import FREE, Upset
+from fault.inference import Inference
+from gen.roles import Role
 from nn.data import generated_images
 from nn.guard_settings import GUARD_OFF, GUARD_ON
 from nn.networks import Network
@@ -52,7 +53,8 @@ def states_after(follower, name, bit, cycle, steps):
 def differing(follower, dormant, name, bit, cycle, steps):
     """Registers and memories that differ, without those that do not count."""
     (a, m), (b, n) = states_after(follower, name, bit, cycle, steps)
-    ignored = dormant.hidden.union(FREE) - set(GUARD_COUNTERS)
+    counters = set(netlist().names(Role.GUARD_COUNTER))
+    ignored = dormant.hidden.union(netlist().names(*FREE)) - counters
     registers = {key for key in a if a[key] != b[key] and key not in ignored}
     return registers | {key for key in m if not np.array_equal(m[key], n[key])}, a[name] ^ b[name]
 
@@ -132,7 +134,7 @@ def test_the_empty_pipeline_holds_nothing(network, guard):
     codes = image_codes(generated_images(1, 5).images[:, :, :size, :size].copy(), 8)[0].numpy()
     inference.golden = golden = inference.record(codes)
     follower = inference.follower
-    stale = [f for f in netlist().flip_flops if STALE.fullmatch(f.name)]
+    stale = [f for f in netlist().flip_flops if f.held.pipeline]
     nothing = inference.plain(Upset((), 0))
     assert golden.empty.sum() == len(inference.schedule.runs)
     for moment in golden.moments[golden.empty.astype(bool)]:

@@ -9,7 +9,7 @@ from base.errors import HoldfastError
 from fault.dormant import Dormant
 from fault.engine import PATHS, Engine
 from fault.follow import FREE, Trace, Upset
-from fault.inference import LIVE, Inference
+from fault.inference import Inference
 from fault.space import FaultSpace
 from nn.golden import Golden
 from nn.guard_settings import GUARD_OFF, GUARD_ON, GUARDS, GuardSettings
@@ -177,7 +177,7 @@ def test_counters_influence_nothing(engine):
     """Registers that the engine does not compare: every bit, at one moment, by RTL to the end."""
     golden = engine.plain(Upset((), 0))
     for flip_flop in netlist().flip_flops:
-        if flip_flop.name in FREE:
+        if flip_flop.held.role in FREE:
             for bit in range(flip_flop.width):
                 found = engine.plain(Upset(((flip_flop.name, 0, bit),), 700))
                 assert (found.output, found.cycles, found.status) == (
@@ -195,7 +195,7 @@ def test_a_guard_that_is_off_detects_nothing(engine):
 
 
 def test_registers_are_dead_after_an_inference():
-    """Every register bit is flipped in the idle accelerator; only LIVE ones change what follows."""
+    """Every register bit is flipped in the idle accelerator; only live ones change what follows."""
     inference = Inference(program(), netlist(), GUARD_OFF, 16)
     clean = inference.record(images()[0].numpy())
     inference.golden = clean
@@ -225,7 +225,7 @@ def test_registers_are_dead_after_an_inference():
             if not same:
                 disturbed.add(flip_flop.name)
     assert disturbed
-    assert all(LIVE.fullmatch(name) for name in disturbed), disturbed
+    assert all("inference" in netlist().held[name].live for name in disturbed), disturbed
 
 
 def test_hang_is_proven_early(engine):

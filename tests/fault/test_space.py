@@ -5,6 +5,7 @@ from fault.fault import Fault
 from fault.space import STRUCTURES, FaultSpace, Site, structure_of
 from gen.config import AcceleratorConfig
 from sim.accelerator import accelerator_netlist
+from sim.netlist import FlipFlop
 from tests.fault.tiny import netlist
 
 SMALL = {"act_depth": 64, "weight_depth": 64, "acc_depth": 16, "param_depth": 16}
@@ -65,7 +66,7 @@ def test_sites_enumerate_each_bit_once():
 
 def test_an_unknown_register_is_an_error():
     with pytest.raises(ValueError, match="array__surprise belongs to no structure"):
-        structure_of("array__surprise")
+        structure_of(FlipFlop("array__surprise", 1))
 
 
 @pytest.mark.parametrize(
