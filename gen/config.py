@@ -9,6 +9,8 @@ from base.errors import HoldfastError
 from base.files import read_toml
 from base.text import printable, shown
 
+from .window import REGION_BITS, word_stride
+
 __all__ = ["ROUNDINGS", "AcceleratorConfig"]
 
 ROUNDINGS = ("half_up", "half_even", "floor")
@@ -59,8 +61,8 @@ class AcceleratorConfig:
         Words of each activation bank; a word holds ``word_lanes`` codes of one pixel.
         0: room for 32,768 codes.
     weight_depth
-        Words of the weight memory; a word holds ``cols`` weights. At least ``rows``.
-        0: room for 294,912 weights.
+        Words of the weight memory; a word holds ``cols`` weights. At least ``rows``, at
+        most 4 MiB, of a power of two of bytes a word. 0: room for 294,912 weights.
     acc_depth
         Output pixels that the accumulators hold.
     param_depth
@@ -115,6 +117,12 @@ class AcceleratorConfig:
                     f"{name} must be at least {unit} = {getattr(self, unit)}, "
                     f"not {getattr(self, name)}."
                 )
+        words = (1 << REGION_BITS) // word_stride(self.cols)
+        if self.weight_depth > words:
+            raise HoldfastError(
+                f"weight_depth must be at most {words} where cols is {self.cols}, the words that "
+                f"the bus can address, not {self.weight_depth}."
+            )
         if self.acc_bits < self.act_bits + self.weight_bits:
             raise HoldfastError(
                 f"acc_bits must be at least act_bits + weight_bits = "

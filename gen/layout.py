@@ -11,6 +11,7 @@ from enum import IntEnum
 from zlib import crc32
 
 from .config import AcceleratorConfig
+from .window import REGION_BITS, word_stride
 
 __all__ = [
     "ADDRESS_BITS",
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 MAGIC = 0x484F4C44
-REGION_BITS = 22
 ADDRESS_BITS = REGION_BITS + 3
 ADD_SHIFT_BITS = 5
 
@@ -265,8 +265,3 @@ INTERFACE = (
     & 0xFFFF
 )
 """16 bits that tell this layout of registers, descriptors and addresses from others."""
-
-
-def word_stride(lanes: int) -> int:
-    """Bytes from one memory word to the next on the bus: a power of two, at least 4."""
-    return max(4, 1 << (lanes - 1).bit_length())

@@ -41,7 +41,7 @@ def test_bounds(name):
     # Narrow codes fit every accumulator.
     narrow = {"act_bits": 2, "weight_bits": 2} if name == "acc_bits" else {}
     # A memory holds at least what one row or column of the array needs.
-    narrow |= {"weight_depth": {"rows": 1}, "param_depth": {"cols": 1}}.get(name, {})
+    narrow |= {"weight_depth": {"rows": 1, "cols": 4}, "param_depth": {"cols": 1}}.get(name, {})
     for value in (low, high):
         assert getattr(AcceleratorConfig(**narrow, **{name: value}), name) == value
     for value in (low - 1, high + 1, -5):
@@ -79,6 +79,16 @@ def test_accumulator_holds_a_product():
 def test_a_memory_holds_what_the_array_takes_at_once(name, unit):
     assert getattr(AcceleratorConfig(**{unit: 5, name: 5}), name) == 5
     assert refused(**{unit: 5, name: 4}) == f"{name} must be at least {unit} = 5, not 4."
+
+
+@pytest.mark.parametrize(("cols", "most"), [(1, 1 << 20), (4, 1 << 20), (5, 1 << 19), (9, 1 << 18)])
+def test_the_bus_sees_all_weights(cols, most):
+    assert AcceleratorConfig(cols=cols, weight_depth=most).weight_depth == most
+    if most < 1 << 20:
+        assert refused(cols=cols, weight_depth=most + 1) == (
+            f"weight_depth must be at most {most} where cols is {cols}, the words that the bus "
+            f"can address, not {most + 1}."
+        )
 
 
 @pytest.mark.parametrize(

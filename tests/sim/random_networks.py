@@ -87,6 +87,9 @@ def random_config(seed: int) -> AcceleratorConfig:
             low = max(low, values["act_bits"] + values["weight_bits"])
         elif name in ("weight_depth", "param_depth"):
             low = values["rows" if name == "weight_depth" else "cols"]
+        if name == "weight_depth":
+            # The bus sees 4 MiB of words of 4, 8 or 16 bytes.
+            high = min(high, (4 << 20) // next(n for n in (4, 8, 16) if n >= values["cols"]))
         between = draw.randint(low, high)
         if name in _ROOMY:
             between = round(low * (high / low) ** draw.random())

@@ -41,12 +41,21 @@ def test_random_state_before_reset(seed):
     check(random_config(seed), seed, scrambled=True)
 
 
+def test_the_upper_half_of_the_largest_memory_of_weights():
+    """Streamed weights go there; the bus reaches as far as the memory does."""
+    config = random_config(3).with_(
+        rows=2, cols=5, acc_bits=20, weight_depth=1 << 19, param_depth=20
+    )
+    assert check(config, 5).streamed > 5
+
+
 def check(config, seed, scrambled=False):
     result = run_networks(config, NETWORKS, seed, scrambled=scrambled)
     assert result.networks == NETWORKS
     assert result.outputs >= NETWORKS
     assert result.mismatches == 0, result
     assert result.model_errors == 0, result
+    return result
 
 
 def test_one_cycle_of_reset_settles_every_register():
