@@ -66,8 +66,10 @@ def _make(folder: Path, make: Callable[[Path], None]) -> None:
     try:
         make(partial)
         seal(partial)
-        if folder.exists():
+        if folder.is_dir():
             shutil.rmtree(folder)
+        else:
+            folder.unlink(missing_ok=True)
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -90,6 +92,8 @@ def seal(folder: Path, names: Iterable[str] = ()) -> None:
 
 def damage(folder: Path, names: Iterable[str] = ()) -> str:
     """What is wrong with a folder that was sealed with these names; empty if it is as it was."""
+    if not folder.is_dir():
+        return "no folder"
     try:
         digests = read_json(folder / _DIGESTS, "digests")
     except HoldfastError:

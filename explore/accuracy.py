@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-
 from base.cache import file_hash
 from base.sources import source_hash
+from base.versions import computing
 from nn.evaluate import accuracy
 from nn.golden import classes
 from nn.pixels import image_codes
@@ -36,7 +35,7 @@ class AccuracyMeasurement:
         }
 
     def version(self) -> str:
-        return source_hash("explore.accuracy") + torch.__version__
+        return source_hash("explore.accuracy") + str(computing())
 
     def run(self) -> dict[str, Any]:
         """``{"sets": [accuracy, low, high in per cent, images and name of each set]}``."""

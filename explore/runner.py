@@ -14,9 +14,10 @@ __all__ = ["measure"]
 Done = Callable[[Measurement], None]
 Results = Generator[tuple[Measurement, dict[str, Any]], None, None]
 
+_DEATHS = 3
 _DIED = (
-    "a measuring process died; is there enough memory? The same command goes on from what is "
-    "finished."
+    "measuring processes died again and again; is there enough memory? The same command goes on "
+    "from what is finished."
 )
 
 
@@ -37,7 +38,7 @@ def measure(
     HoldfastError
         A measurement cannot be made, or its process died.
     """
-    results = _here(wanted) if jobs == 1 else in_processes(_run, wanted, jobs, _DIED)
+    results = _here(wanted) if jobs == 1 else in_processes(_run, wanted, jobs, _DIED, _DEATHS)
     with contextlib.closing(results):
         for measurement, value in results:
             cache.put(measurement, value)

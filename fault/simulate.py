@@ -342,6 +342,7 @@ def _steps(program: Program, layers: str) -> list[Step]:
 
 def chosen_images(data: Path | None, count: int, seed: int) -> ImageSet:
     """Random images of the best test set at hand, or generated ones."""
+    options.check_range(1, MOST_IMAGES, images=count)
     if find_data(data) is None:
         return generated_images(count, seed)
     full = test_images(data)

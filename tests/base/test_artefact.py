@@ -78,12 +78,21 @@ def check_mutations(place, count, seed, fresh, capsys):
 
 
 def test_mutations(tmp_path, fresh, capsys):
-    check_mutations(tmp_path, 200, 1, fresh, capsys)
+    check_mutations(tmp_path, 2000, 1, fresh, capsys)
 
 
 @pytest.mark.slow
 def test_many_mutations(tmp_path, fresh, capsys):
-    check_mutations(tmp_path, 4000, 2, fresh, capsys)
+    check_mutations(tmp_path, 20_000, 2, fresh, capsys)
+
+
+def test_a_file_in_a_folders_place(tmp_path, fresh, capsys):
+    (tmp_path / "a").write_bytes(b"x")
+    assert read(made(tmp_path / "a", Maker())) == CONTENT
+    assert capsys.readouterr().err == f"{tmp_path / 'a'} is no folder: made anew.\n"
+    (tmp_path / "b").write_bytes(b"x")
+    with pytest.raises(HoldfastError, match=r"cannot write .*: (Not a directory|File exists)"):
+        made(tmp_path / "b" / "c", Maker())
 
 
 def test_one_of_an_earlier_version_is_made_anew(tmp_path, fresh, capsys):

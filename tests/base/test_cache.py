@@ -91,12 +91,12 @@ def check_mutations(tmp_path, store, count, seed):
 
 
 def test_mutations(tmp_path, store):
-    check_mutations(tmp_path, store, 500, 1)
+    check_mutations(tmp_path, store, 2000, 1)
 
 
 @pytest.mark.slow
 def test_many_mutations(tmp_path, store):
-    check_mutations(tmp_path, store, 5000, 2)
+    check_mutations(tmp_path, store, 20_000, 2)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -44,12 +44,12 @@ def check_mutations(path, count, seed):
 
 
 def test_mutations(tmp_path):
-    check_mutations(tmp_path / "x.json", 1000, 1)
+    check_mutations(tmp_path / "x.json", 2000, 1)
 
 
 @pytest.mark.slow
 def test_many_mutations(tmp_path):
-    check_mutations(tmp_path / "x.json", 10_000, 2)
+    check_mutations(tmp_path / "x.json", 20_000, 2)
 
 
 def test_no_numbers_that_json_lacks(tmp_path):

@@ -33,9 +33,11 @@ def test_only_the_dead(tmp_path):
 
 
 def test_names_of_any_length(tmp_path):
-    path = tmp_path / ("x" * 250 + ".json")
-    write_atomically(path, b"one")
-    assert path.read_bytes() == b"one" and list(tmp_path.iterdir()) == [path]
+    for name in ("x" * 250 + ".json", "名" * 83 + ".json"):
+        path = tmp_path / name
+        write_atomically(path, b"one")
+        assert path.read_bytes() == b"one" and list(tmp_path.iterdir()) == [path]
+        path.unlink()
 
 
 def test_a_scratch_folder_of_the_dead_goes_with_the_next(tmp_path, monkeypatch):

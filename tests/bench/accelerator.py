@@ -22,11 +22,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
 from nn.networks import network_names
 from tests.sim.random_networks import random_config, run_networks
@@ -35,7 +35,6 @@ from . import bus, cost, engine, networks
 from .parts import Parts
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 SIZES = ((8, 8), (16, 16))
 PARTS = ("networks", "random", "engine", "bus", "cost")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
 from base.files import make_folder, write_atomically
 from constraints.bitstream import Placed, check_fit, place, synthesize_board
@@ -24,7 +24,6 @@ from constraints.boards import Board, board_names, find_board
 from constraints.place_flow import NotRouted
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 _MOST_SEEDS = 20
 

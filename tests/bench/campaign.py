@@ -21,9 +21,9 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from rich.console import Console
 
 from base.command import run
+from base.console import console
 from base.files import write_atomically
 from fault.engine import PATHS
 from fault.plan import FaultModel, Filters, Plan
@@ -39,7 +39,6 @@ from sim.accelerator import accelerator_netlist
 from tests.bench.networks import fit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 CASES = (("resnet8", 8, 8), ("resnet20", 16, 16))
 _BATCH = 32

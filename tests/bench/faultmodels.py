@@ -17,11 +17,11 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from base.command import run
+from base.console import console
 from base.files import make_folder, write_atomically
 from base.options import check_range
 from nn.calibrate import clips
@@ -31,7 +31,6 @@ from nn.networks import FloatNetwork, network
 from nn.quantized import QuantizedNetwork
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 # the highest rates of the papers, where there are most faults to draw
 RATES = {

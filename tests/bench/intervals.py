@@ -17,10 +17,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
 from base.files import write_atomically
 from base.progress import progress_bar
@@ -29,7 +29,6 @@ from fault.compare import change
 from tests.bench.simulated import Faults
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 TAIL = 0.025
 """To either side of a 95 % interval."""
@@ -230,7 +229,7 @@ def intervals(
         if name not in PARTS:
             raise HoldfastError(f"there is no part {name!r}; known are {', '.join(PARTS)}.")
         source = np.random.default_rng([seed, number])
-        with progress_bar(console) as progress:
+        with progress_bar() as progress:
             task = progress.add_task(name, total=None, rate="")
             for point in PARTS[name](source, repetitions):
                 points.append(point)

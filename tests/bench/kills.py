@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from base.command import run
+from base.console import console
 from base.files import write_json
 from base.options import LAST_SEED, number, path, whole
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 _MARK = "HOLDFAST_BENCH_KILLS"
 """A variable that all processes of a command inherit."""
@@ -156,11 +155,16 @@ def _hit(
         return False
     expected = _content(calm)
     running: _Running | None = None
+    struck = ""
     for count, hit in enumerate(hits, 1):
-        struck = False
+        before, struck = struck, ""
         while not struck:
             if running is None or running.ended:
-                if running and running.process.returncode == 0:
+                code = running.process.returncode if running else 0
+                if running and code and before != "command":
+                    subject.wrong.append(f"it ended with {code}: {running.errors()[-300:]!r}")
+                before = ""
+                if running and code == 0:
                     # It was through; the next round starts from nothing.
                     _compare(subject, expected, hurt)
                     shutil.rmtree(hurt)
@@ -193,14 +197,14 @@ def _wait(
         time.sleep(0.01)
 
 
-def _strike(subject: _Subject, running: _Running, hit: str, source: random.Random) -> bool:
-    """Whether the command was still there to be hit."""
+def _strike(subject: _Subject, running: _Running, hit: str, source: random.Random) -> str:
+    """What was hit, ``worker`` or ``command``; empty if the command had ended."""
     workers = running.processes(b"base.pool")
     if running.ended:
-        return False
+        return ""
     if hit == "kill" and workers and source.random() < 0.5:
         os.kill(source.choice(workers), signal.SIGKILL)
-        return True
+        return "worker"
     began = time.monotonic()
     if hit == "kill":
         running.process.kill()
@@ -210,7 +214,7 @@ def _strike(subject: _Subject, running: _Running, hit: str, source: random.Rando
         code = running.process.wait()
         subject.seconds.append(time.monotonic() - began)
         if code == 0:
-            return False
+            return ""
         # A line that a progress bar had begun may come before.
         said = running.errors()
         if code != 130 or said.splitlines()[-1:] != ["Stopped."] or "Traceback" in said:
@@ -220,7 +224,7 @@ def _strike(subject: _Subject, running: _Running, hit: str, source: random.Rando
     time.sleep(max(0.0, began + _LIMIT_S - time.monotonic()))
     if left := running.processes():
         subject.wrong.append(f"{hit}: {len(left)} processes are left after {_LIMIT_S} s")
-    return True
+    return "command"
 
 
 def _compare(subject: _Subject, expected: dict[str, bytes], folder: Path) -> None:

@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from base.command import run
+from base.console import console, marked
 from base.errors import HoldfastError
 from base.files import write_atomically
 from base.progress import progress_bar
@@ -49,7 +49,6 @@ from sim.accelerator import accelerator_netlist
 from tests.bench.networks import fit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 ARMS = {
     "exact": EXACT,
@@ -136,7 +135,7 @@ def _tables(name: str, job: Job, processes: int) -> list[pa.Table]:
     """A campaign's results, unit by unit."""
     units = job.units()
     shards = {}
-    with progress_bar(console) as progress:
+    with progress_bar() as progress:
         task = progress.add_task(name, total=len(units), rate="")
         for unit, content, _ in run_units(job, units, processes):
             shards[unit] = pq.read_table(io.BytesIO(content))
@@ -235,7 +234,7 @@ def _table(title: str, result: dict[str, Any], kind: str) -> Table:
         if (row["first"], row["kind"]) == ("exact", kind)
     }
     for structure in (*STRUCTURES, "total"):
-        table.add_row(f"[bold]{structure}[/]")
+        table.add_row(marked((structure, "bold")))
         for name in ("exact", "alike", *list(ARMS)[1:]):
             share = _share(result["campaigns"][name], structure, kind)
             row = bias.get((structure, name))

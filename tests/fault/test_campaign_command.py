@@ -249,6 +249,8 @@ def here(job, units, processes, scheduler):
         (["--margin", "0"], "--margin must be between 0 and 1 (or 0% and 100%), not 0."),
         (["--margin", "x"], "--margin must be a share such as 0.005 or 0.5%, not 'x'."),
         (["--confidence", "100%"], "--confidence must be between 0 and 1"),
+        (["--confidence", "0.9999999999999999"], "--confidence must be 0.01 to 0.99999, not"),
+        (["--margin", "1%", "--confidence", "1e-17"], "--confidence must be 0.01 to"),
         (["--images", "0"], "--images must be 1 to 10,000, not 0."),
         (["--seed", "-1"], "--seed must be 0 to 2147483647, not -1."),
         (["--minimum", "-1"], "--minimum must be 0 to 100,000,000, not -1."),

@@ -1,5 +1,6 @@
 """Dask: what answers at the address, who works there, and what is sent."""
 
+import errno
 import http.server
 import pickle
 import shutil
@@ -126,6 +127,16 @@ def test_a_unit_that_raises_does_so_here(workers, monkeypatch):
     with workers(1) as running:
         monkeypatch.setattr(work, "compute", compute)
         with pytest.raises(HoldfastError, match=r"^not this one\.$"):
+            results(running.scheduler_address)
+
+
+def test_a_workers_full_disk_is_not_a_lost_scheduler(workers, monkeypatch):
+    def compute(payload, unit):
+        raise OSError(errno.ENOSPC, "No space left on device", "x")
+
+    with workers(1) as running:
+        monkeypatch.setattr(work, "compute", compute)
+        with pytest.raises(OSError, match="No space left on device: 'x'"):
             results(running.scheduler_address)
 
 

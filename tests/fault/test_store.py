@@ -227,13 +227,13 @@ def check_mutations(folder, count, seed):
 
 
 def test_mutations(folder):
-    endings = check_mutations(folder, 1000, 1)
+    endings = check_mutations(folder, 2000, 1)
     assert endings["again"] > 300 and endings["refused"] > 100
 
 
 @pytest.mark.slow
 def test_many_mutations(folder):
-    check_mutations(folder, 10_000, 2)
+    check_mutations(folder, 20_000, 2)
 
 
 def test_a_stamp_is_all_that_is_added():
