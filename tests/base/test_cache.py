@@ -133,8 +133,8 @@ class Dying(Counted):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_dies_is_one_sentence(tmp_path, store):
-    with pytest.raises(HoldfastError, match="a measuring process died"):
+def test_processes_that_die_again_and_again_are_one_sentence(tmp_path, store):
+    with pytest.raises(HoldfastError, match="measuring processes died again and again"):
         measure([Dying(1, tmp_path)], store, jobs=2)
 
 
