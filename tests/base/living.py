@@ -1,5 +1,6 @@
-"""Which processes are there."""
+"""Which processes are there, and how they take signals."""
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -7,6 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _LIMIT_S = 20
 """A machine under load takes its time; how fast it is, `tests/bench/kills.py` measures."""
+
+
+def as_typed() -> None:
+    """In a child: takes signals as a command that is typed in, whatever this process ignores."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def in_session(session: int) -> list[int]:

@@ -14,7 +14,7 @@ import typer
 
 from base.command import run
 from base.errors import HoldfastError
-from tests.base.living import ROOT, gone
+from tests.base.living import ROOT, as_typed, gone
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -129,8 +129,9 @@ def started(folder, what):
     command = [sys.executable, "-m", "stopped_command", what]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True,
+        preexec_fn=as_typed,
+    )  # fmt: skip
     sessions = folder / "sessions"
     limit = time.monotonic() + 60
     wanted = {"compiling": 2, "computing": 2, "swallowing": 1, "native": 0}[what]
@@ -187,7 +188,7 @@ def test_ctrl_c_during_start_up(room, delay):
     """From the first import of the room on, which handles signals that Python does not."""
     process = subprocess.Popen(
         [sys.executable, "-m", room], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
+        text=True, preexec_fn=as_typed,
     )  # fmt: skip
     status = Path(f"/proc/{process.pid}/status")
     while not int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) & 1 << 14:

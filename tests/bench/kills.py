@@ -84,6 +84,8 @@ class _Running:
             stdout=subprocess.DEVNULL,
             stderr=self.said,
             start_new_session=True,
+            # Whatever this process ignores.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
         )
 
     @property

@@ -47,8 +47,9 @@ def outputs_of_b(reference, faults):
     """Layer b's output with each fault, from the RTL."""
     (runs,) = observe(build(), program(), reference, faults)
     assert all(o.ended and not o.status for o in runs.observations)
+    whole = FaultSpace.of(netlist())
     return [
-        tensor(program(), "b", banks_after(program(), space, runs.golden, o))
+        tensor(program(), "b", banks_after(program(), whole, runs.golden, o))
         for o in runs.observations
     ]
 

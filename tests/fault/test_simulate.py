@@ -131,7 +131,7 @@ def test_accelerator_without_guard(files):
         (["--network", "{folder}/none.safetensors"], "there is no model file"),
         (["--network", "{folder}/cut.safetensors"], "is no whole .safetensors file"),
         (["--network", "{folder}/foreign.safetensors"], "is not a Holdfast model"),
-        (["--network", "{folder}/text.safetensors"], "is no whole .safetensors file"),
+        (["--network", "{folder}/text.safetensors"], "has a header of"),
         (["--data", "{folder}/none"], "there is no such file or folder"),
         (["--data", "{folder}/empty"], "no CIFAR-10 data in"),
         (["--output", "{config}/x"], "cannot make folder"),
