@@ -250,7 +250,7 @@ def _content(folder: Path) -> dict[str, bytes]:
         content[name] = file.read_bytes()
     if "summary.json" in content:
         summary = json.loads(content["summary.json"])
-        for key in ("command", "seconds"):
+        for key in ("command", "seconds", "check"):
             summary.pop(key, None)
         content["summary.json"] = json.dumps(summary).encode()
     return content
