@@ -1,13 +1,18 @@
 """How every command ends: a user's mistake is one sentence and exit code 2, a signal one word."""
 
+import contextlib
 import io
+import os
 import shlex
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 
 import typer
 
 from .errors import HoldfastError, disk_reason
+from .leftovers import scratch
 from .signals import stoppable
 from .text import printable
 
@@ -25,8 +30,9 @@ def run(app: typer.Typer) -> int:
             stream.reconfigure(errors="backslashreplace")
     with stoppable() as stopped:
         try:
+            with _own_temporary_files():
+                result = app(standalone_mode=False)
             # Typer turns Ctrl-C into this code.
-            result = app(standalone_mode=False)
             if stopped or result == _INTERRUPTED:
                 raise KeyboardInterrupt
         except BaseException as error:
@@ -36,6 +42,22 @@ def run(app: typer.Typer) -> int:
                 return 128 + stopped[0] if stopped else _INTERRUPTED
             return _failed(error)
     return result if isinstance(result, int) else 0
+
+
+@contextlib.contextmanager
+def _own_temporary_files() -> Iterator[None]:
+    """Give this command and its children a folder for what libraries and tools leave behind."""
+    before = os.environ.get("TMPDIR")
+    with scratch() as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = None
+            if before is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = before
 
 
 def _failed(error: BaseException) -> int:

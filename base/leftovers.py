@@ -42,7 +42,9 @@ def _prefix(name: str) -> str:
 def scratch() -> Iterator[Path]:
     """A folder for a while, which only this user can read."""
     clean(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=_prefix("holdfast")) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=_prefix("holdfast"), ignore_cleanup_errors=True
+    ) as folder:
         yield Path(folder)
 
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import typer
 
 from base.command import run
 from base.errors import HoldfastError
+from base.processes import run_tool
 from tests.base.living import ROOT, as_typed, gone
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -52,6 +54,27 @@ def test_endings(ending, code, told, capsys, monkeypatch):
     assert run(app) == code
     assert capsys.readouterr().err.lstrip("\n") == told
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.parametrize("ending", [None, HoldfastError("no."), KeyboardInterrupt()])
+def test_what_libraries_and_tools_leave_goes_with_the_command(ending, tmp_path, monkeypatch):
+    app = typer.Typer(add_completion=False)
+    left = "import tempfile; print(tempfile.mkdtemp())"
+
+    @app.command()
+    def command():
+        of_a_tool = run_tool([sys.executable, "-c", left]).stdout.strip()
+        for folder in (Path(tempfile.mkdtemp()), Path(of_a_tool)):
+            assert folder.is_dir() and tmp_path in folder.parents
+        if ending:
+            raise ending
+
+    monkeypatch.setattr("sys.argv", ["command"])
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    run(app)
+    assert not list(tmp_path.iterdir())
+    assert os.environ["TMPDIR"] == tempfile.gettempdir() == str(tmp_path)
 
 
 def test_an_unknown_option(capsys, monkeypatch):

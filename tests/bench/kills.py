@@ -8,6 +8,7 @@ one word, and after the last run no file may be left but those of the peaceful o
 Writes build/bench/kills.json.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -225,8 +226,16 @@ def _strike(subject: _Subject, running: _Running, hit: str, source: random.Rando
             subject.wrong.append(f"Ctrl-C took {subject.seconds[-1]:.2f} s")
     time.sleep(max(0.0, began + _LIMIT_S - time.monotonic()))
     if left := running.processes():
-        subject.wrong.append(f"{hit}: {len(left)} processes are left after {_LIMIT_S} s")
+        told = [_told(process) for process in left]
+        subject.wrong.append(f"{hit}: processes are left after {_LIMIT_S} s: {told}")
     return "command"
+
+
+def _told(process: int) -> str:
+    with contextlib.suppress(OSError):
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        return f"{state} {Path(f'/proc/{process}/cmdline').read_text()[:80]}"
+    return "ended just now"
 
 
 def _compare(subject: _Subject, expected: dict[str, bytes], folder: Path) -> None:
