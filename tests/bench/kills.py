@@ -156,7 +156,8 @@ def _hit(
     if code := subject.start(calm).process.wait():
         subject.wrong.append(f"undisturbed, it ended with {code}")
         return False
-    expected = _content(calm)
+    expected, scratch = _content(calm), folder / "scratch"
+    calm_left = {file.name for file in scratch.iterdir()}
     running: _Running | None = None
     struck = ""
     for count, hit in enumerate(hits, 1):
@@ -181,7 +182,7 @@ def _hit(
     if last:
         subject.wrong.append(f"the last run ended with {last}, the one before with {code}")
     _compare(subject, expected, hurt)
-    if left := [file.name for file in (folder / "scratch").iterdir()]:
+    if left := {file.name for file in scratch.iterdir()} - calm_left:
         subject.wrong.append(f"temporary files are left: {left}")
     return not subject.wrong
 
