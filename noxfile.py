@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "holdfast"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "stamp"
+NAMESPACE = ROOT / ".nox" / "ns"
 LOCK = ROOT / "requirements.lock"
 PROJECT = ROOT / "pyproject.toml"
 USER_MISTAKE = 2
@@ -68,6 +69,10 @@ def environment(session: nox.Session) -> None:
     )
     # What is left is PyTorch; --no-build-isolation builds with the locked setuptools.
     session.run(*install, "--no-build-isolation", "--editable", f"{ROOT}[dev]", external=True)
+    # Type checkers and editors do not follow the import hook of an editable installation.
+    NAMESPACE.mkdir(exist_ok=True)
+    if not (link := NAMESPACE / "holdfast").is_symlink():
+        link.symlink_to(os.path.join("..", ".."), target_is_directory=True)
     STAMP.write_text(stamp)
 
 
@@ -87,25 +92,25 @@ def python(session: nox.Session, *arguments: str, extra: bool = True) -> None:
 @nox.session
 def sim(session: nox.Session) -> None:
     """Simulates a network on the generated accelerator, checks it and injects faults."""
-    python(session, "-m", "fault.simulate")
+    python(session, "-m", "holdfast.fault.simulate")
 
 
 @nox.session
 def campaign(session: nox.Session) -> None:
     """Injects faults into whole inferences: sampling plan, intervals, store, report."""
-    python(session, "-m", "fault")
+    python(session, "-m", "holdfast.fault")
 
 
 @nox.session
 def explore(session: nox.Session) -> None:
     """Weighs networks, arrays and protection: accuracy, failures, area, latency; recommends."""
-    python(session, "-m", "explore")
+    python(session, "-m", "holdfast.explore")
 
 
 @nox.session
 def calibrate(session: nox.Session) -> None:
     """Fits a fault model for networks to a campaign, and predicts with it."""
-    python(session, "-m", "fault.calibrate")
+    python(session, "-m", "holdfast.fault.calibration.calibrate")
 
 
 @nox.session
@@ -139,31 +144,31 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def generate(session: nox.Session) -> None:
     """Writes the Verilog of the reference configurations to rtl/."""
-    python(session, "-m", "gen")
+    python(session, "-m", "holdfast.gen")
 
 
 @nox.session
 def bitstream(session: nox.Session) -> None:
     """Makes a board's bitstream, or its Vivado project."""
-    python(session, "-m", "constraints")
+    python(session, "-m", "holdfast.constraints")
 
 
 @nox.session
 def train(session: nox.Session) -> None:
     """Trains, quantizes and lowers a network."""
-    python(session, "-m", "nn.train")
+    python(session, "-m", "holdfast.nn.training.train")
 
 
 @nox.session
 def ptq(session: nox.Session) -> None:
     """Accuracy after quantization without training, in every way."""
-    python(session, "-m", "nn.ptq")
+    python(session, "-m", "holdfast.nn.training.ptq")
 
 
 @nox.session
 def ftt(session: nox.Session) -> None:
     """Fault-tolerant training against clean training, under fault models at network level."""
-    python(session, "-m", "nn.ftt")
+    python(session, "-m", "holdfast.nn.training.ftt")
 
 
 @nox.session

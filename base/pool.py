@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing import Pipe, spawn
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import HoldfastError
@@ -28,8 +27,7 @@ __all__ = ["in_processes", "serve"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_SERVE = "import sys; sys.path.insert(0, sys.argv[1]); from base.pool import serve; serve()"
-_ROOT = str(Path(__file__).resolve().parents[1])
+_SERVE = "import sys; sys.path[:] = sys.argv[1:]; from holdfast.base.pool import serve; serve()"
 
 
 def in_processes(
@@ -89,7 +87,7 @@ def in_processes(
 @contextlib.contextmanager
 def _worker(function: bytes) -> Iterator[Connection]:
     ours, theirs = Pipe()
-    command = [sys.executable, "-c", _SERVE, _ROOT]
+    command = [sys.executable, "-c", _SERVE, *sys.path]
     with ours, theirs, child(command, stdout=theirs.fileno()):
         theirs.close()
         preparation = spawn.get_preparation_data("worker")

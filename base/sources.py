@@ -1,6 +1,6 @@
 """Hash of the sources that a result comes from.
 
-    source_hash("fault.work")       # of this module and of all of ours that it imports
+    source_hash("holdfast.fault.campaign.workers")   # of it and all of ours that it imports
 
 Which they are is read from the imports, those inside functions included, so that no list can be
 behind. Compiled code and scripts of a package count for each of its modules.
@@ -15,6 +15,7 @@ from pathlib import Path
 __all__ = ["source_hash", "sources"]
 
 _ROOT = Path(__file__).resolve().parents[1]
+_NAME = __name__.partition(".")[0]
 _BESIDE = ("*.cpp", "*.js")
 
 
@@ -27,7 +28,7 @@ def source_hash(*modules: str, root: Path = _ROOT) -> str:
     modules : str
         Dotted names.
     root : Path
-        The folder that our packages lie in.
+        The folder that is the package ``holdfast``.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def sources(*modules: str, root: Path = _ROOT) -> list[Path]:
     """The files that :func:`source_hash` is of, sorted; raises as it does."""
     ours = {path.parent.name for path in root.glob("*/__init__.py")} - {"tests"}
     todo = list(modules) or [
-        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+        ".".join([_NAME, *path.relative_to(root).with_suffix("").parts]).removesuffix(".__init__")
         for room in sorted(ours)
         for path in (root / room).rglob("*.py")
     ]
@@ -64,18 +65,21 @@ def sources(*modules: str, root: Path = _ROOT) -> list[Path]:
         for pattern in _BESIDE:
             files.update(path.parent.glob(pattern))
         # Importing a module runs the packages that it lies in.
-        todo += [name.rpartition(".")[0]] if "." in name else []
+        todo += [name.rpartition(".")[0]] if name.count(".") > 1 else []
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         for imported, attributes in _imports(path, package):
-            if imported.partition(".")[0] in ours:
-                todo.append(imported)
+            if imported.partition(".")[0] == _NAME:
+                todo += [imported] if imported != _NAME else []
                 inside = (f"{imported}.{attribute}" for attribute in attributes)
                 todo += [module for module in inside if _file(root, module)]
     return sorted(files)
 
 
 def _file(root: Path, module: str) -> Path | None:
-    path = root.joinpath(*module.split("."))
+    name, *parts = module.split(".")
+    if name != _NAME or not parts:
+        return None
+    path = root.joinpath(*parts)
     for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
         if file.is_file():
             return file

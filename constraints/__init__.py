@@ -1,3 +1,3 @@
 """Putting it on a board: synthesis through edalize, and what a design costs."""
 
-import base.start  # noqa: F401 (before all that takes seconds)
+from holdfast.base import start  # noqa: F401 (before all that takes seconds)

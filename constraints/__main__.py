@@ -1,4 +1,4 @@
-"""``python -m constraints``: a bitstream for a board, or the Vivado project that makes one."""
+"""Makes a bitstream for a board, or the Vivado project that makes one."""
 
 import shutil
 import statistics
@@ -11,21 +11,28 @@ from typing import Annotated, Any
 
 import typer
 
-from base import options
-from base.command import run
-from base.console import console
-from base.errors import HoldfastError
-from base.files import make_folder, write_atomically, write_json
-from base.versions import versions
-from gen.config import AcceleratorConfig
+from holdfast.base import options
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import make_folder, write_atomically, write_json
+from holdfast.base.versions import versions
+from holdfast.constraints.flow.bitstream import (
+    Placed,
+    Synthesized,
+    check_fit,
+    pack,
+    place,
+    synthesize_board,
+)
+from holdfast.constraints.flow.eda_tools import program
+from holdfast.constraints.flow.place_flow import NotRouted, PlaceFlow
+from holdfast.constraints.flow.synthesis import Cost
+from holdfast.constraints.flow.vivado import run_project, write_project
+from holdfast.gen.config import AcceleratorConfig
 
-from .bitstream import Placed, Synthesized, check_fit, pack, place, synthesize_board
 from .boards import Board, board_names, find_board
-from .eda_tools import program
-from .place_flow import NotRouted, PlaceFlow
 from .speed import end_to_end_rate, inference_rate
-from .synthesis import Cost
-from .vivado import run_project, write_project
 
 __all__ = ["app"]
 

@@ -16,22 +16,27 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from base import options
-from base.command import run
-from base.console import console
-from base.errors import HoldfastError
-from base.files import read_bytes
-from base.text import printable, reason
-from gen.config import AcceleratorConfig
-from nn.data import generated_images, test_images
-from nn.guard_settings import GUARD_OFF, GUARDS, GuardSettings, named_guard
-from nn.images import ImageSet, check_network, class_name
-from nn.pictures import read_picture
-from nn.pixels import image_codes
-from nn.program import Program, compile_graph
-from nn.shipped import load_network
-from sim.driver import Accelerator
-from sim.transport import Transport, UartTransport, open_serial
+from holdfast.base import options
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import read_bytes
+from holdfast.base.text import printable, reason
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.data.cifar import generated_images, test_images
+from holdfast.nn.data.images import ImageSet, check_network, class_name
+from holdfast.nn.data.pictures import read_picture
+from holdfast.nn.graph.guard_modes import (
+    GUARD_OFF,
+    GUARDS,
+    GuardSettings,
+    named_guard,
+)
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.shipped import load_network
+from holdfast.sim.driver import Accelerator
+from holdfast.sim.transport import Transport, UartTransport, open_serial
 
 from .boards import board_names, find_board
 

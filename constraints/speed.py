@@ -2,12 +2,19 @@
 
 import numpy as np
 
-from base.errors import HoldfastError
-from gen.config import AcceleratorConfig
-from nn.program import Program, compile_graph
-from nn.shipped import load_network
-from sim.cycles import step_cycles
-from sim.driver import Write, chunk_writes, descriptor_write, image_writes, loads, tensor_range
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.graph.shipped import load_network
+from holdfast.sim.driver import (
+    Write,
+    chunk_writes,
+    descriptor_write,
+    image_writes,
+    loads,
+    tensor_range,
+)
+from holdfast.sim.machine.cycles import step_cycles
 
 from .boards import Board
 

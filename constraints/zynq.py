@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base.errors import HoldfastError
-from gen.config import AcceleratorConfig
-from gen.layout import ADDRESS_BITS, CONTROL, COUNTERS, INTERFACE, MAGIC, REGISTERS
-from nn.program import Program
-from sim.driver import image_writes, network_writes, tensor_range
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import (
+    ADDRESS_BITS,
+    CONTROL,
+    COUNTERS,
+    INTERFACE,
+    MAGIC,
+    REGISTERS,
+)
+from holdfast.nn.compiler.program import Program
+from holdfast.sim.driver import image_writes, network_writes, tensor_range
 
 __all__ = ["network_file", "registers_file"]
 

@@ -1,4 +1,4 @@
-"""``python -m explore``: the trilateral exploration, and the best point within a budget."""
+"""The trilateral exploration, and the best point within a budget."""
 
 import sys
 import time
@@ -9,23 +9,35 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
-from base import options
-from base.cache import Cache, Measurement
-from base.checked import read_checked, with_check
-from base.command import repeated, run
-from base.console import console, marked
-from base.errors import HoldfastError
-from base.files import cache_folder, make_folder, write_atomically, write_json
-from base.progress import progress_bar
-from base.text import printable
-from base.versions import versions
-from fault.plan import MOST_FAULTS
-from fault.simulate import MOST_IMAGES
-from gen.config import AcceleratorConfig
-from nn.guard_settings import GUARDS
-from sim.tools import find_tools
+from holdfast.base import options
+from holdfast.base.cache import Cache, Measurement
+from holdfast.base.checked import read_checked, with_check
+from holdfast.base.command import repeated, run
+from holdfast.base.console import console, marked
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import (
+    cache_folder,
+    make_folder,
+    write_atomically,
+    write_json,
+)
+from holdfast.base.progress import progress_bar
+from holdfast.base.text import printable
+from holdfast.base.versions import versions
+from holdfast.fault.sampling.plan import MOST_FAULTS
+from holdfast.fault.simulate import MOST_IMAGES
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.graph.guard_modes import GUARDS
+from holdfast.sim.tools import find_tools
 
-from .exploration import PointPlan, check_data, missing, objectives, plan_points, summarize
+from .exploration import (
+    PointPlan,
+    check_data,
+    missing,
+    objectives,
+    plan_points,
+    summarize,
+)
 from .recommend import Budget, Candidate, recommend
 from .report import report
 from .runner import measure

@@ -13,19 +13,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from base.cache import Cache, Measurement, file_hash
-from base.errors import HoldfastError
-from nn.data import find_data, generated_images, test_images
-from nn.guard_settings import GUARDS
-from nn.images import check_network
+from holdfast.base.cache import Cache, Measurement, file_hash
+from holdfast.base.errors import HoldfastError
+from holdfast.explore.measurements.accuracy import AccuracyMeasurement
+from holdfast.explore.measurements.area import AreaMeasurement
+from holdfast.explore.measurements.latency import LatencyMeasurement, placed_clocks
+from holdfast.explore.measurements.model_faults import ModelFaults
+from holdfast.explore.measurements.networks import load
+from holdfast.explore.measurements.reliability import Campaign
+from holdfast.nn.data.cifar import find_data, generated_images, test_images
+from holdfast.nn.data.images import check_network
+from holdfast.nn.graph.guard_modes import GUARDS
 
-from .accuracy import AccuracyMeasurement
-from .area import AreaMeasurement
-from .latency import LatencyMeasurement, placed_clocks
-from .model_faults import ModelFaults
-from .networks import load
 from .pareto import front
-from .reliability import Campaign
 from .study import Point, Study, with_guard
 
 __all__ = [
@@ -61,7 +61,7 @@ def plan_points(study: Study, data: Path | None, folder: Path, cache: Cache) -> 
     Parameters
     ----------
     data : Path or None
-        CIFAR-10, as in `nn.data.find_data`.
+        CIFAR-10, as in `nn.data.cifar.find_data`.
     folder : Path
         For files of synthesis.
 

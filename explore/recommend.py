@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from base.errors import HoldfastError
-from base.text import shown
+from holdfast.base.errors import HoldfastError
+from holdfast.base.text import shown
 
 __all__ = ["Budget", "Candidate", "recommend"]
 

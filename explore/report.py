@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from base.html import Markup, html, script_data
-from fault.report import page, table
-from fault.tables import ratio
-from nn.fault_models import STUCK_PES
+from holdfast.base.html import Markup, html, script_data
+from holdfast.fault.results.report import page, table
+from holdfast.fault.results.tables import ratio
+from holdfast.nn.errors.stuck_pes import STUCK_PES
 
 __all__ = ["report"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from base.cache import Cache, Measurement
-from base.pool import in_processes
+from holdfast.base.cache import Cache, Measurement
+from holdfast.base.pool import in_processes
 
 __all__ = ["measure"]
 

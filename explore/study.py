@@ -6,19 +6,18 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from base import options
-from base.errors import HoldfastError
-from base.files import check_path, read_toml
-from base.text import printable, shown
-from constraints.synthesis import FAMILIES
-from fault.plan import MOST_FAULTS
-from fault.simulate import MOST_IMAGES, configuration
-from fault.space import STRUCTURES
-from gen.config import AcceleratorConfig
-from nn.guard_settings import GUARDS
-
-from .model_faults import named_model
-from .networks import file_of, load
+from holdfast.base import options
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import check_path, read_toml
+from holdfast.base.text import printable, shown
+from holdfast.constraints.flow.synthesis import FAMILIES
+from holdfast.explore.measurements.model_faults import named_model
+from holdfast.explore.measurements.networks import file_of, load
+from holdfast.fault.model.space import STRUCTURES
+from holdfast.fault.sampling.plan import MOST_FAULTS
+from holdfast.fault.simulate import MOST_IMAGES, configuration
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.graph.guard_modes import GUARDS
 
 __all__ = ["Point", "Study", "with_guard"]
 
@@ -40,7 +39,7 @@ class Point:
     config : AcceleratorConfig
         With the guard in the netlist that the setting needs.
     guard : str
-        A setting of `nn.guard_settings.GUARDS`.
+        A setting of `nn.graph.guard_modes.GUARDS`.
     """
 
     network: Path
@@ -68,7 +67,7 @@ class Study:
         Settings of the range guard. The first is what the others are compared with; learnt and
         fixed bounds are two netlists with faults of their own, each compared with its first.
     targets : tuple of str
-        FPGA families, of `constraints.synthesis.FAMILIES`; the first is what plots show.
+        FPGA families, of `constraints.flow.synthesis.FAMILIES`; the first is what plots show.
     faults : int
         Faults of a campaign, equal ones under every guard setting of a netlist; 0: no campaigns.
     minimum : int
@@ -78,7 +77,7 @@ class Study:
     images : int
         Images that every fault is injected into.
     models : tuple of str
-        Fault models at network level, as `explore.model_faults.named_model` reads them.
+        Fault models at network level, as `named_model` reads them.
     model_images : int
         Images for those.
     seed : int

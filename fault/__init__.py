@@ -1,3 +1,3 @@
 """Breaking it: fault spaces, injection into the running RTL, effects, statistics, replay."""
 
-import base.start  # noqa: F401 (before all that takes seconds)
+from holdfast.base import start  # noqa: F401 (before all that takes seconds)

@@ -12,37 +12,52 @@ import pyarrow as pa
 import typer
 from rich.text import Text
 
-from base import options
-from base.checked import with_check
-from base.command import repeated, run
-from base.console import console, marked
-from base.errors import HoldfastError
-from base.files import write_atomically, write_json
-from base.progress import progress_bar
-from base.text import shown
-from nn.guard_settings import GUARD_OFF, GUARDS, named_guard
-from nn.pixels import image_codes
-from nn.program import compile_graph
-from nn.shipped import load_network
-from sim.accelerator import accelerator_netlist
-from sim.tools import find_tools
+from holdfast.base import options
+from holdfast.base.checked import with_check
+from holdfast.base.command import repeated, run
+from holdfast.base.console import console, marked
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import write_atomically, write_json
+from holdfast.base.progress import progress_bar
+from holdfast.base.text import shown
+from holdfast.fault.campaign.manifest import manifest, settings
+from holdfast.fault.campaign.prior import finished
+from holdfast.fault.campaign.replay_upset import replay_upset
+from holdfast.fault.campaign.store import Store
+from holdfast.fault.campaign.workers import (
+    Job,
+    Spent,
+    golden_runs,
+    run_units,
+)
+from holdfast.fault.injection.session import check_injectable
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.peers.shortcuts import Shortcuts
+from holdfast.fault.results.report import report
+from holdfast.fault.results.summary import compare, failure_rates, summarize
+from holdfast.fault.results.tables import (
+    effects_table,
+    independent_table,
+    pairs_table,
+    percent,
+)
+from holdfast.fault.sampling.plan import (
+    MOST_FAULTS,
+    FaultModel,
+    Filters,
+    Plan,
+)
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, named_guard
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.shipped import load_network
+from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.tools import find_tools
 
-from .against import finished
-from .inference import check_injectable
-from .manifest import manifest, settings
 from .options import element
 from .options import rates as raw_rates
-from .plan import MOST_FAULTS, FaultModel, Filters, Plan
-from .replay_upset import replay_upset
-from .report import report
-from .schedule import Schedule
-from .shortcuts import Shortcuts
 from .simulate import MOST_IMAGES, configuration, images_for
-from .space import FaultSpace
-from .store import Store
-from .summary import compare, failure_rates, summarize
-from .tables import effects_table, independent_table, pairs_table, percent
-from .work import Job, Spent, golden_runs, run_units
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -2,9 +2,9 @@
 
 import re
 
-from base.errors import HoldfastError
-from base.options import words
-from base.text import shown
+from holdfast.base.errors import HoldfastError
+from holdfast.base.options import words
+from holdfast.base.text import shown
 
 __all__ = ["element", "rates"]
 

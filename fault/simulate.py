@@ -15,40 +15,62 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from base import options
-from base.command import run
-from base.console import console, marked
-from base.errors import HoldfastError
-from base.files import make_folder, write_atomically
-from base.progress import progress_bar
-from base.text import shown
-from base.versions import versions
-from gen.config import AcceleratorConfig
-from nn.data import ImageSet, find_data, generated_images, test_images
-from nn.golden import Golden, classes
-from nn.graph import Graph
-from nn.guard import tighter_bounds
-from nn.guard_settings import GUARD_OFF, GUARDS, GuardSettings, guard_name, named_guard
-from nn.images import check_network
-from nn.listing import listing as program_listing
-from nn.pixels import image_codes
-from nn.program import Program, Step, compile_graph
-from nn.shipped import load_network
-from sim.accelerator import accelerator_netlist
-from sim.build import Build, build_cocotb
-from sim.fast import FastBuild, build_fast
-from sim.layers import GoldenRun, LayerRun, golden_run, run_layers
-from sim.roofline import roofline as layer_roofline
-from sim.roofline import roofline_table
-from sim.tools import find_tools
-
-from .effects import FaultResult
-from .fault import Fault
-from .injection import Row, check_not_streamed, inject, layer_cycles, paired, summarize
-from .replay import replay as replay_fault
-from .sample import sample
-from .space import FaultSpace
-from .tables import fault_table, interval, pairs_sentence
+from holdfast.base import options
+from holdfast.base.command import run
+from holdfast.base.console import console, marked
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import make_folder, write_atomically
+from holdfast.base.progress import progress_bar
+from holdfast.base.text import shown
+from holdfast.base.versions import versions
+from holdfast.fault.injection.layerwise import (
+    Row,
+    check_not_streamed,
+    inject,
+    layer_cycles,
+    paired,
+    summarize,
+)
+from holdfast.fault.injection.replay import replay as replay_fault
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.outcome.classify import FaultResult
+from holdfast.fault.results.tables import fault_table, interval, pairs_sentence
+from holdfast.fault.sampling.sample import sample
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.listing import listing as program_listing
+from holdfast.nn.compiler.program import Program, Step, compile_graph
+from holdfast.nn.data.cifar import (
+    ImageSet,
+    find_data,
+    generated_images,
+    test_images,
+)
+from holdfast.nn.data.images import check_network
+from holdfast.nn.graph.golden import Golden, classes
+from holdfast.nn.graph.graph import Graph
+from holdfast.nn.graph.guard_modes import (
+    GUARD_OFF,
+    GUARDS,
+    GuardSettings,
+    guard_name,
+    named_guard,
+)
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.shipped import load_network
+from holdfast.nn.quantization.guard_bounds import tighter_bounds
+from holdfast.sim.cocotb.build import Build, build_cocotb
+from holdfast.sim.compiled.model import FastBuild, build_fast
+from holdfast.sim.layers import (
+    GoldenRun,
+    LayerRun,
+    golden_run,
+    run_layers,
+)
+from holdfast.sim.machine.roofline import roofline as layer_roofline
+from holdfast.sim.machine.roofline import roofline_table
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.tools import find_tools
 
 __all__ = ["MOST_IMAGES", "app"]
 

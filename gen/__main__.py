@@ -1,4 +1,4 @@
-"""``python -m gen``: writes the released Verilog, header and reference, or one configuration's."""
+"""Writes the released Verilog, header and reference, or one configuration's."""
 
 import sys
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from base import options
-from base.command import run
-from base.console import console
-from base.errors import HoldfastError
-from base.files import make_folder, write_atomically
-from base.progress import tracked
+from holdfast.base import options
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import make_folder, write_atomically
+from holdfast.base.progress import tracked
 
 from .config import AcceleratorConfig
 from .documents import DOCUMENTS, c_header, reference

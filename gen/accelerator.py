@@ -8,14 +8,22 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .array import SystolicArray
-from .axi import AxiSubordinate
+from holdfast.gen.dataflow.array import SystolicArray
+from holdfast.gen.dataflow.feeder import Feeder
+from holdfast.gen.dataflow.input_stage import InputStage
+from holdfast.gen.dataflow.weight_loader import WeightLoader
+from holdfast.gen.port.axi import AxiSubordinate
+from holdfast.gen.port.uart_bridge import UartBridge
+from holdfast.gen.units.descriptor import Token
+from holdfast.gen.units.lane_setup import channel_parameters
+from holdfast.gen.units.lanes import Lanes
+from holdfast.gen.units.memory import LaneMemory, cells, weight_memory
+from holdfast.gen.units.output_writer import OutputWriter
+from holdfast.gen.units.parameter_loader import ParameterLoader
+from holdfast.gen.units.residual_reader import ResidualReader
+from holdfast.gen.units.sequencer import Sequencer
+
 from .config import ROUNDINGS, AcceleratorConfig
-from .feeder import Feeder
-from .input_stage import InputStage
-from .lane_setup import channel_parameters
-from .lanes import Lanes
-from .layer import Token
 from .layout import (
     CONTROL,
     COUNTERS,
@@ -27,14 +35,7 @@ from .layout import (
     Region,
     word_stride,
 )
-from .memory import LaneMemory, cells, weight_memory
-from .output_writer import OutputWriter
-from .parameter_loader import ParameterLoader
-from .residual_reader import ResidualReader
 from .roles import Kind, Role, at
-from .sequencer import Sequencer
-from .uart_bridge import UartBridge
-from .weight_loader import WeightLoader
 
 __all__ = ["Accelerator"]
 

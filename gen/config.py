@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from base.errors import HoldfastError
-from base.files import read_toml
-from base.text import printable, shown
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import read_toml
+from holdfast.base.text import printable, shown
 
 from .window import REGION_BITS, word_stride
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from holdfast.gen.port.uart_bridge import LINK_ADDRESS, LINK_BITS, Command
+
 from .layout import (
     ADDRESS_BITS,
     CONTROL,
@@ -16,7 +18,6 @@ from .layout import (
     Region,
     Status,
 )
-from .uart_bridge import LINK_ADDRESS, LINK_BITS, Command
 
 __all__ = ["DOCUMENTS", "c_header", "reference"]
 

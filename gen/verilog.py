@@ -4,13 +4,13 @@ import re
 
 from amaranth.back import rtlil, verilog
 
-from base.errors import HoldfastError
-from base.text import shown
+from holdfast.base.errors import HoldfastError
+from holdfast.base.text import shown
+from holdfast.gen.port.uart_bridge import UartBridge
 
 from .accelerator import Accelerator
 from .config import AcceleratorConfig
 from .keywords import SYSTEM_VERILOG_KEYWORDS
-from .uart_bridge import UartBridge
 
 __all__ = ["REFERENCES", "check_name", "emit", "to_rtlil"]
 

@@ -1,3 +1,3 @@
 """What the hardware computes: data, networks, quantization, integer graph, golden model."""
 
-import base.start  # noqa: F401 (before all that takes seconds)
+from holdfast.base import start  # noqa: F401 (before all that takes seconds)

@@ -1,3 +1,3 @@
 """Running it: tools, netlists, Verilator builds, cocotb testbenches and the compiled engine."""
 
-import base.start  # noqa: F401 (before all that takes seconds)
+from holdfast.base import start  # noqa: F401 (before all that takes seconds)

@@ -5,7 +5,7 @@
     logits = accelerator.run(images)
 
 What is said is plain data: ``(address, bytes)`` writes, and addresses to read. `Accelerator` sends
-it through any `sim.transport.Transport`; cocotb testbenches send it through `sim.host.Host`.
+it through any `sim.transport.Transport`; cocotb testbenches send it through `sim.cocotb.host.Host`.
 """
 
 from collections import Counter
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.config import ROUNDINGS
-from gen.layout import (
+from holdfast.gen.config import ROUNDINGS
+from holdfast.gen.layout import (
     COUNTERS,
     DESCRIPTOR_STRIDE,
     MAGIC,
@@ -25,10 +25,10 @@ from gen.layout import (
     Status,
     word_stride,
 )
-from nn.pixels import image_codes
-from nn.program import Chunk, Program
+from holdfast.nn.compiler.program import Chunk, Program
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.sim.machine.cycles import step_cycles
 
-from .cycles import step_cycles
 from .registers import (
     REGISTER,
     AcceleratorError,

@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from base.leftovers import scratch
-from nn.guard_settings import GUARD_OFF, GuardSettings
-from nn.program import Program, Step
-
-from .build import Build, run_cocotb
-from .fast import FastBuild
-from .fast_layers import fast_steps
-from .network_bench import MARK
+from holdfast.base.leftovers import scratch
+from holdfast.nn.compiler.program import Program, Step
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GuardSettings
+from holdfast.sim.cocotb.build import Build, run_cocotb
+from holdfast.sim.cocotb.network_bench import MARK
+from holdfast.sim.compiled.layers import fast_steps
+from holdfast.sim.compiled.model import FastBuild
 
 __all__ = ["GoldenRun", "LayerRun", "golden_run", "run_layers"]
 
@@ -128,7 +127,7 @@ def run_layers(
         file.write_bytes(pickle.dumps((program, images)))
         run_cocotb(
             build,
-            "sim.network_bench",
+            "holdfast.sim.cocotb.network_bench",
             parameters={
                 "program": str(file),
                 "layers": list(by_name),

@@ -8,9 +8,9 @@ status = registers.poll(limit)
 
 from dataclasses import asdict
 
-from base.errors import HoldfastError
-from gen.config import ROUNDINGS, AcceleratorConfig
-from gen.layout import (
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import ROUNDINGS, AcceleratorConfig
+from holdfast.gen.layout import (
     CONTROL,
     INTERFACE,
     MAGIC,

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from base.errors import HoldfastError
-from base.leftovers import scratch
-from base.processes import run_tool
-from base.text import printable
+from holdfast.base.errors import HoldfastError
+from holdfast.base.leftovers import scratch
+from holdfast.base.processes import run_tool
+from holdfast.base.text import printable
 
 __all__ = ["OLDEST_VERILATOR", "Tools", "find_tools", "run_yosys", "yosys_version"]
 

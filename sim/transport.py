@@ -2,7 +2,7 @@
 
     accelerator = Accelerator(open_serial("/dev/ttyUSB0", 115200))
 
-Whatever has the methods of `Transport` will do; `sim.fast_bus.FastBus` is the AXI port of a
+Whatever has the methods of `Transport` will do; `sim.compiled.bus.FastBus` is the AXI port of a
 simulated accelerator.
 """
 
@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 from zlib import crc32
 
-from base.errors import HoldfastError
-from base.options import check_range
-from base.text import printable
-from gen.layout import REGION_BITS
-from gen.uart_bridge import LINK_ADDRESS, LINK_BITS, Command
+from holdfast.base.errors import HoldfastError
+from holdfast.base.options import check_range
+from holdfast.base.text import printable
+from holdfast.gen.layout import REGION_BITS
+from holdfast.gen.port.uart_bridge import LINK_ADDRESS, LINK_BITS, Command
 
 try:
     # Not an OSError; there is none on Windows.
@@ -87,7 +87,7 @@ class ByteStream(Protocol):
 
 
 class UartTransport:
-    """Client of `gen.uart_bridge.UartBridge`.
+    """Client of `gen.port.uart_bridge.UartBridge`.
 
     Parameters
     ----------

@@ -15,12 +15,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from base.artefact import made
-from base.errors import HoldfastError, disk_reason
-from base.files import cache_folder, make_folder
-from base.processes import run_tool
+from holdfast.base.artefact import made
+from holdfast.base.errors import HoldfastError, disk_reason
+from holdfast.base.files import cache_folder, make_folder
+from holdfast.base.processes import run_tool
+from holdfast.sim.netlist.netlist import Netlist
 
-from .netlist import Netlist
 from .tools import Tools, find_tools
 
 __all__ = [

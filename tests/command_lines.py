@@ -9,17 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import typer
 
-import constraints.__main__ as bitstream
-import explore.__main__ as explore
-import fault.__main__ as campaign
-import gen.__main__ as generate
-from constraints import client
-from fault import calibrate, simulate
-from fault.schedule import Schedule
-from nn import ftt, ptq, train
-from nn.checkpoint import write_checkpoint
-from nn.data import Cifar10, ImageSet
-from nn.networks import FloatNetwork, network
+import holdfast.constraints.__main__ as bitstream
+import holdfast.explore.__main__ as explore
+import holdfast.fault.__main__ as campaign
+import holdfast.gen.__main__ as generate
+from holdfast.constraints import client
+from holdfast.fault import simulate
+from holdfast.fault.calibration import calibrate
+from holdfast.nn.data.cifar import Cifar10, ImageSet
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.registry import network
+from holdfast.nn.training import ftt, ptq, train
+from holdfast.nn.training.checkpoint import write_checkpoint
+from holdfast.sim.machine.timeline import Schedule
 from tests.fault.tiny import CONFIG, graph, images, netlist, program
 
 APPS = {
@@ -150,7 +152,9 @@ def stop_where_work_begins(monkeypatch) -> None:
     monkeypatch.setattr(campaign, "golden_runs", begins)
     monkeypatch.setattr(calibrate, "fit", begins)
     monkeypatch.setattr(calibrate, "predict", begins)
-    monkeypatch.setattr("explore.networks.load_network", lru_cache(simulate_network()))
+    monkeypatch.setattr(
+        "holdfast.explore.measurements.networks.load_network", lru_cache(simulate_network())
+    )
     monkeypatch.setattr(explore, "plan_points", begins)
     monkeypatch.setattr(bitstream, "program", lambda _: None)
     monkeypatch.setattr(bitstream, "synthesize_board", begins)
@@ -165,7 +169,7 @@ def stop_where_work_begins(monkeypatch) -> None:
 
 
 def simulate_network():
-    from nn.shipped import load_network
+    from holdfast.nn.graph.shipped import load_network
 
     return load_network
 

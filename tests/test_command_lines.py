@@ -5,7 +5,7 @@ import random
 import pytest
 import typer
 
-from base.command import run
+from holdfast.base.command import run
 from tests.command_lines import APPS, BeginsError, files, line, sort_of, stop_where_work_begins
 
 LONGEST = 1500
@@ -22,7 +22,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.delenv("HOLDFAST_DATA", raising=False)
     monkeypatch.delenv("HOLDFAST_CACHE", raising=False)
-    monkeypatch.setattr("nn.data._SHARED", tmp_path / "absent")
+    monkeypatch.setattr("holdfast.nn.data.cifar._SHARED", tmp_path / "absent")
     stop_where_work_begins(monkeypatch)
     return folder
 

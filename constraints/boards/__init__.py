@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base.errors import HoldfastError
-from base.text import shown
-from gen.config import AcceleratorConfig
+from holdfast.base.errors import HoldfastError
+from holdfast.base.text import shown
+from holdfast.gen.config import AcceleratorConfig
 
 __all__ = ["OPEN_FAMILIES", "Board", "board_names", "find_board"]
 
@@ -30,7 +30,7 @@ class Board:
     name, title : str
         Name in commands, and in print.
     family : str
-        A key of `constraints.synthesis.FAMILIES`.
+        A key of `constraints.flow.synthesis.FAMILIES`.
     part, package : str
         As the family's tools call them; ``package`` is empty where the part includes it.
     tools : tuple of str
@@ -50,7 +50,7 @@ class Board:
     memory : str
         What the memories are made of.
     lut, ff, dsp, mem : int
-        What the device has, in the units of `constraints.synthesis.Cost`.
+        What the device has, in the units of `constraints.flow.synthesis.Cost`.
     source : str
         Where the pins are from.
     config : AcceleratorConfig

@@ -1,11 +1,15 @@
 """Which processes are there, and how they take signals."""
 
+import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+IMPORTABLE = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+"""For ``PYTHONPATH`` of a child that imports the tests, or what the tests import."""
 _LIMIT_S = 20
 """A machine under load takes its time; how fast it is, `tests/bench/kills.py` measures."""
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from base import artefact
-from base.artefact import damage, made
-from base.errors import HoldfastError
+from holdfast.base import artefact
+from holdfast.base.artefact import damage, made
+from holdfast.base.errors import HoldfastError
+from tests.base.living import IMPORTABLE
 from tests.mutations import harm
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +107,7 @@ def test_one_of_an_earlier_version_is_made_anew(tmp_path, fresh, capsys):
 CHILD = """
 import os, sys, time
 from pathlib import Path
-from base.artefact import made
+from holdfast.base.artefact import made
 def make(folder):
     (folder / "half").write_bytes(b"x" * 1000)
     print("working", flush=True)
@@ -120,7 +121,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path, fresh):
     children = [
         subprocess.Popen(
             [sys.executable, "-c", CHILD, str(tmp_path / name)], cwd=ROOT, text=True,
-            stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": IMPORTABLE},
         )
         for name in ("dead", "alive")
     ]  # fmt: skip

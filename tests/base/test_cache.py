@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from base.cache import Cache, file_hash
-from base.errors import HoldfastError
-from explore.exploration import PointPlan, missing
-from explore.runner import measure
+from holdfast.base.cache import Cache, file_hash
+from holdfast.base.errors import HoldfastError
+from holdfast.explore.exploration import PointPlan, missing
+from holdfast.explore.runner import measure
+from tests.base.living import IMPORTABLE
 from tests.explore.fakes import Counted, some
 from tests.mutations import altered, harm
 
@@ -102,7 +103,7 @@ def test_many_mutations(tmp_path, store):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_run_goes_on(tmp_path, store, jobs):
     command = [sys.executable, "-m", "tests.explore.fakes", str(tmp_path), str(jobs)]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": IMPORTABLE})
     try:
         deadline = time.monotonic() + 600
         while not any(store.get(m) for m in some(tmp_path)):

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from base.checked import read_checked, with_check
-from base.errors import HoldfastError
-from base.files import write_json
+from holdfast.base.checked import read_checked, with_check
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import write_json
 from tests.mutations import altered, harm
 
 CONTENT = {"a": [1, 2.5, None, {"b": True}], "c": {"d": "e", "1": -1e-300}, "f": 0.1}

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from base.command import run
-from base.errors import HoldfastError
-from base.processes import run_tool
-from tests.base.living import ROOT, as_typed, gone
+from holdfast.base.command import run
+from holdfast.base.errors import HoldfastError
+from holdfast.base.processes import run_tool
+from tests.base.living import IMPORTABLE, ROOT, as_typed, gone
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -105,9 +105,9 @@ def test_a_bug_is_not_hidden(bug, monkeypatch, capsys):
 COMMAND = """
 import concurrent.futures, ctypes, sys, tempfile, time
 import typer
-from base.command import run
-from base.pool import in_processes
-from base.processes import run_tool
+from holdfast.base.command import run
+from holdfast.base.pool import in_processes
+from holdfast.base.processes import run_tool
 from pathlib import Path
 app = typer.Typer()
 tool = ["/bin/sh", "-c", "echo $$ >> sessions; sleep 600 & sleep 600"]
@@ -150,7 +150,7 @@ if __name__ == "__main__":
 def started(folder, what):
     (folder / "stopped_command.py").write_text(COMMAND)
     command = [sys.executable, "-m", "stopped_command", what]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), IMPORTABLE])}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True,
         preexec_fn=as_typed,
@@ -194,7 +194,7 @@ def test_an_ignored_signal_stays_ignored(tmp_path):
     code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
     code += COMMAND.replace("globals()[what]()", "Path('ready').touch(); time.sleep(1)")
     (tmp_path / "ignoring.py").write_text(code)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
     command = [sys.executable, "ignoring.py", "x"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment)
     while not (tmp_path / "ready").exists():
@@ -206,7 +206,7 @@ def test_an_ignored_signal_stays_ignored(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 @pytest.mark.parametrize("delay", [0, 0.2, 0.8])
-@pytest.mark.parametrize("room", ["fault", "explore", "nn.train"])
+@pytest.mark.parametrize("room", ["fault", "explore", "holdfast.nn.training.train"])
 def test_ctrl_c_during_start_up(room, delay):
     """From the first import of the room on, which handles signals that Python does not."""
     process = subprocess.Popen(

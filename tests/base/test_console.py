@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from rich.box import SIMPLE
 from rich.table import Table
 
-from base.console import console, marked
-from base.progress import progress_bar, tracked
+from holdfast.base.console import console, marked
+from holdfast.base.progress import progress_bar, tracked
+from tests.base.living import IMPORTABLE
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ["[/]", "[/x]", "[bold]b[/bold]", "[red]", ":smile:", "a[old]", "\x1b[31m", "\x07",
@@ -80,9 +81,9 @@ def test_a_long_path_stays_in_one_piece(screen, monkeypatch):
 
 PROGRAM = r"""
 import sys, typer
-from base.command import run
-from base.console import console
-from base.errors import HoldfastError
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.errors import HoldfastError
 app = typer.Typer(add_completion=False)
 @app.command()
 def command(fail: bool = False):
@@ -98,7 +99,7 @@ sys.exit(run(app))
 )
 @pytest.mark.parametrize(("options", "code"), [([], 0), (["--fail"], 2)])
 def test_a_terminal_without_the_characters(locale, options, code):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | locale
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE} | locale
     command = [sys.executable, "-c", PROGRAM, *options]
     result = subprocess.run(command, env=environment, capture_output=True, cwd=ROOT)
     assert result.returncode == code, result.stderr

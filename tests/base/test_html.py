@@ -3,8 +3,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from base.html import Markup, html, script_data
-from base.text import printable
+from holdfast.base.html import Markup, html, script_data
+from holdfast.base.text import printable
 from tests.base.pages import HOSTILE, parts
 
 TEXTS = st.text(st.characters() | st.sampled_from("<>&\"'/!-") | st.sampled_from(["\ud800"]))

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import tempfile
 
-from base.files import make_folder, write_atomically
-from base.leftovers import clean, scratch, temporary
+from holdfast.base.files import make_folder, write_atomically
+from holdfast.base.leftovers import clean, scratch, temporary
 
 
 def test_only_the_dead(tmp_path):

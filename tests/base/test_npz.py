@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from base.errors import HoldfastError
-from base.npz import Npz
+from holdfast.base.errors import HoldfastError
+from holdfast.base.npz import Npz
 
 KINDS = st.one_of(
     arrays.integer_dtypes(endianness="?"),

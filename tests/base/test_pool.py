@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from base.errors import HoldfastError
-from base.pool import in_processes
-from tests.base.living import ROOT, gone
+from holdfast.base.errors import HoldfastError
+from holdfast.base.pool import in_processes
+from tests.base.living import IMPORTABLE, ROOT, gone
 
 
 def squared(item):
@@ -84,7 +84,7 @@ def test_what_is_raised_comes_back():
 
 def test_much_is_given_to_one_that_is_killed_while_it_starts(monkeypatch):
     """What is larger than a pipe must not leave the giver waiting for ever."""
-    monkeypatch.setattr("base.pool._SERVE", "import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr("holdfast.base.pool._SERVE", "import os; os.kill(os.getpid(), 9)")
     with pytest.raises(HoldfastError, match="died"):
         list(in_processes(partial(max, b"x" * (1 << 24)), [b""], 1, "died", 3))
 
@@ -108,7 +108,7 @@ def test_leaving_the_loop_ends_them(tmp_path):
 PARENT = """
 import sys
 from functools import partial
-from base.pool import in_processes
+from holdfast.base.pool import in_processes
 from tests.base.test_pool import sleeping
 list(in_processes(partial(sleeping, sys.argv[1]), range(4), 2, "died"))
 """
@@ -117,7 +117,11 @@ list(in_processes(partial(sleeping, sys.argv[1]), range(4), 2, "died"))
 @pytest.mark.parametrize("working", [True, False])
 def test_a_killed_parent_leaves_no_worker(tmp_path, working):
     """Neither one that works nor one that starts."""
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], cwd=ROOT)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": IMPORTABLE},
+    )
     try:
         limit = time.monotonic() + 60
         while len(list(tmp_path.iterdir())) < 2 if working else not _children(parent.pid):

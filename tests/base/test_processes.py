@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from base.processes import child, kill, run_tool
+from holdfast.base.processes import child, kill, run_tool
 from tests.base.living import ROOT, gone, in_session
 
 # A tool as compilers are: it starts others, one of which would leave its session's first behind.
@@ -14,7 +14,7 @@ TOOL = ["/bin/sh", "-c", "echo $$; sleep 600 & trap '' INT TERM HUP; sleep 600"]
 
 PARENT = f"""
 import sys, threading
-from base.processes import run_tool
+from holdfast.base.processes import run_tool
 threading.Thread(target=lambda: run_tool({TOOL!r}, capture=False)).start()
 """
 
@@ -72,7 +72,7 @@ def test_a_limit_of_time():
 def test_children_of_threads_end_and_none_follows():
     code = f"""
 import threading, time
-from base.processes import Ending, end_children, run_tool
+from holdfast.base.processes import Ending, end_children, run_tool
 said = []
 def run():
     said.append(run_tool({TOOL!r}, capture=False).returncode)

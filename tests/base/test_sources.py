@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from base.sources import source_hash, sources
+from holdfast.base.sources import source_hash, sources
 
 ROOT = Path(__file__).parents[2]
 TREE = {
@@ -14,13 +14,13 @@ TREE = {
     "low/other.py": "",
     "low/late.py": "",
     "low/code.cpp": "int x;\n",
-    "mid/__init__.py": "from low import other\n",
-    "mid/step.py": "import json\nfrom low.leaf import VALUE\n",
-    "mid/near.py": "def later():\n    from low import late\n    return late\n",
+    "mid/__init__.py": "from holdfast.low import other\n",
+    "mid/step.py": "import json\nfrom holdfast.low.leaf import VALUE\n",
+    "mid/near.py": "def later():\n    from holdfast.low import late\n    return late\n",
     "mid/sub/__init__.py": "",
     "mid/sub/deep.py": "from ..step import VALUE\n",
     "top/__init__.py": "",
-    "top/work.py": "import mid.sub.deep\ndef run():\n    from mid import near\n    return near\n",
+    "top/work.py": "import holdfast.mid.sub.deep\ndef run():\n    from holdfast.mid import near\n",
     "top/apart.py": "",
     "tests/__init__.py": "",
 }
@@ -40,9 +40,9 @@ def tree(tmp_path):
 
 def test_the_closure_of_a_module(tree):
     root = tree("a")
-    found = {path.relative_to(root).as_posix() for path in sources("top.work", root=root)}
+    found = {path.relative_to(root).as_posix() for path in sources("holdfast.top.work", root=root)}
     assert found == set(TREE) - {"top/apart.py", "tests/__init__.py"}
-    leaf = {path.relative_to(root).as_posix() for path in sources("low.leaf", root=root)}
+    leaf = {path.relative_to(root).as_posix() for path in sources("holdfast.low.leaf", root=root)}
     assert leaf == {"low/__init__.py", "low/leaf.py", "low/code.cpp"}
     assert {p.relative_to(root).as_posix() for p in sources(root=root)} == set(TREE) - {
         "tests/__init__.py"
@@ -61,14 +61,18 @@ def test_the_closure_of_a_module(tree):
     ],
 )
 def test_a_change_anywhere_below_is_seen(tree, changed, counts):
-    before = source_hash("top.work", root=tree("a"))
-    assert before == source_hash("top.work", root=tree("b"))
-    after = source_hash("top.work", root=tree("c", changed))
+    before = source_hash("holdfast.top.work", root=tree("a"))
+    assert before == source_hash("holdfast.top.work", root=tree("b"))
+    after = source_hash("holdfast.top.work", root=tree("c", changed))
     assert (after != before) == counts
 
 
 def test_a_name_that_does_not_exist(tree):
-    for names in (["top.nothing"], ["nothing"], ["top.work", "low.leaf.VALUE"]):
+    for names in (
+        ["holdfast.top.nothing"],
+        ["holdfast.nothing"],
+        ["holdfast.top.work", "holdfast.low.leaf.VALUE"],
+    ):
         with pytest.raises(ImportError, match="has no module"):
             source_hash(*names, root=tree("a"))
 
@@ -79,16 +83,25 @@ def test_python_loads_no_more_of_ours_than_is_found():
     import sys
 
     script = (
-        "import sys, pathlib, fault.work, explore.reliability; print(*(m.__file__ for m in "
+        "import sys, holdfast.fault.campaign.workers, holdfast.explore.measurements.reliability\n"
+        "print(*(m.__file__ for m in "
         "sys.modules.values() if getattr(m, '__file__', None)), sep='\\n')"
     )
     printed = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    loaded = {Path(line) for line in printed if Path(line).is_relative_to(ROOT / "fault")}
-    loaded |= {Path(line) for line in printed if Path(line).is_relative_to(ROOT / "nn")}
+    loaded = {
+        Path(line).resolve()
+        for line in printed
+        if Path(line).resolve().is_relative_to(ROOT / "fault")
+    }
+    loaded |= {
+        Path(line).resolve() for line in printed if Path(line).resolve().is_relative_to(ROOT / "nn")
+    }
     assert len(loaded) > 30
-    assert loaded <= set(sources("fault.work", "explore.reliability"))
+    assert loaded <= set(
+        sources("holdfast.fault.campaign.workers", "holdfast.explore.measurements.reliability")
+    )
 
 
 def test_our_own_tree_is_the_same_elsewhere(tmp_path):
@@ -96,8 +109,12 @@ def test_our_own_tree_is_the_same_elsewhere(tmp_path):
         shutil.copytree(
             ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("*.safetensors")
         )
-    assert source_hash("fault.work", root=tmp_path) == source_hash("fault.work")
-    with (tmp_path / "nn" / "pixels.py").open("a") as file:
+    assert source_hash("holdfast.fault.campaign.workers", root=tmp_path) == source_hash(
+        "holdfast.fault.campaign.workers"
+    )
+    with (tmp_path / "nn" / "graph" / "pixels.py").open("a") as file:
         file.write("\n")
     source_hash.cache_clear()
-    assert source_hash("fault.work", root=tmp_path) != source_hash("fault.work")
+    assert source_hash("holdfast.fault.campaign.workers", root=tmp_path) != source_hash(
+        "holdfast.fault.campaign.workers"
+    )

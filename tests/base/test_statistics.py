@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from base.statistics import Estimate, Sample, limits, sample_size, share, stratified, weighted
+from holdfast.base.statistics import (
+    Estimate,
+    Sample,
+    limits,
+    sample_size,
+    share,
+    stratified,
+    weighted,
+)
 
 
 def clustered(source, faults, images, probability, correlation, repetitions):

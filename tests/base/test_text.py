@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from base.text import printable, shown
+from holdfast.base.text import printable, shown
 
 anything = st.text(st.characters()) | st.binary() | st.integers() | st.none() | st.floats()
 nested = st.recursive(anything, lambda part: st.lists(part) | st.dictionaries(st.text(), part))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy
 import torch
 
-from base.versions import versions
+from holdfast.base.versions import versions
 
 ROOT = Path(__file__).parents[2]
 

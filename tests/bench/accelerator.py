@@ -25,10 +25,10 @@ from rich.box import SIMPLE
 from rich.progress import Progress
 from rich.table import Table
 
-from base.command import run
-from base.console import console
-from base.errors import HoldfastError
-from nn.networks import network_names
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.errors import HoldfastError
+from holdfast.nn.networks.registry import network_names
 from tests.sim.random_networks import random_config, run_networks
 
 from . import bus, cost, engine, networks

@@ -15,13 +15,18 @@ from typing import Annotated, Any
 
 import typer
 
-from base.command import run
-from base.console import console
-from base.errors import HoldfastError
-from base.files import make_folder, write_atomically
-from constraints.bitstream import Placed, check_fit, place, synthesize_board
-from constraints.boards import Board, board_names, find_board
-from constraints.place_flow import NotRouted
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import make_folder, write_atomically
+from holdfast.constraints.boards import Board, board_names, find_board
+from holdfast.constraints.flow.bitstream import (
+    Placed,
+    check_fit,
+    place,
+    synthesize_board,
+)
+from holdfast.constraints.flow.place_flow import NotRouted
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from gen.axi import AxiSubordinate
-from sim.build import build_cocotb, run_cocotb
-from sim.netlist import Netlist
+from holdfast.gen.port.axi import AxiSubordinate
+from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
+from holdfast.sim.netlist.netlist import Netlist
 
 __all__ = ["measure"]
 

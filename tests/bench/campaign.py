@@ -22,20 +22,25 @@ import numpy as np
 import torch
 import typer
 
-from base.command import run
-from base.console import console
-from base.files import write_atomically
-from fault.engine import PATHS
-from fault.plan import FaultModel, Filters, Plan
-from fault.schedule import Schedule
-from fault.space import FaultSpace
-from fault.work import Job, Spent, Worker, golden_runs
-from nn.data import generated_images
-from nn.golden import Golden
-from nn.guard_settings import GUARD_OFF
-from nn.pixels import image_codes
-from nn.shipped import load_network
-from sim.accelerator import accelerator_netlist
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.files import write_atomically
+from holdfast.fault.campaign.engine import PATHS
+from holdfast.fault.campaign.workers import (
+    Job,
+    Spent,
+    Worker,
+    golden_runs,
+)
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.nn.data.cifar import generated_images
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.guard_modes import GUARD_OFF
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.shipped import load_network
+from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests.bench.networks import fit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

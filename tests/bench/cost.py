@@ -4,9 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from constraints.synthesis import synthesize
-from gen.config import AcceleratorConfig
-from gen.verilog import emit
+from holdfast.constraints.flow.synthesis import synthesize
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.verilog import emit
 
 __all__ = ["COSTS", "measure"]
 

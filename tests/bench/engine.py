@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sim.accelerator import accelerator_netlist
-from sim.driver import REGISTER, Accelerator, control_word
-from sim.fast import FastModel, compile_fast, fast_flags
-from sim.fast_bus import FastBus
-from sim.verilate import compile_sources, link
+from holdfast.sim.compiled.bus import FastBus
+from holdfast.sim.compiled.model import FastModel, compile_fast, fast_flags
+from holdfast.sim.driver import REGISTER, Accelerator, control_word
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.verilate import compile_sources, link
 
 from .networks import Network, fit
 

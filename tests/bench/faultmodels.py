@@ -20,15 +20,18 @@ import typer
 from rich.progress import track
 from rich.table import Table
 
-from base.command import run
-from base.console import console
-from base.files import make_folder, write_atomically
-from base.options import check_range
-from nn.calibrate import clips
-from nn.data import generated_images
-from nn.fault_models import FaultModel, SingleActivationFlip, fault_model
-from nn.networks import FloatNetwork, network
-from nn.quantized import QuantizedNetwork
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.files import make_folder, write_atomically
+from holdfast.base.options import check_range
+from holdfast.nn.data.cifar import generated_images
+from holdfast.nn.errors.base import ErrorModel
+from holdfast.nn.errors.literature import SingleActivationFlip
+from holdfast.nn.errors.registry import fault_model
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.registry import network
+from holdfast.nn.quantization.clipping import clips
+from holdfast.nn.quantization.quantized import QuantizedNetwork
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -75,14 +78,14 @@ def faultmodels(
     pixels = pixels.to(device)
     labels = torch.randint(0, spec.classes, (batch,), device=device)
 
-    def train_pass(faults: FaultModel | None) -> None:
+    def train_pass(faults: ErrorModel | None) -> None:
         net.train().zero_grad()
         with torch.autocast(device.type, torch.bfloat16):
             loss = F.cross_entropy(net(pixels[:batch], faults).float(), labels)
         loss.backward()
 
     @torch.no_grad()
-    def evaluation(faults: FaultModel | None) -> None:
+    def evaluation(faults: ErrorModel | None) -> None:
         net.eval()
         with net.unchanging():
             for part in pixels[:images].split(250):
@@ -118,7 +121,7 @@ def faultmodels(
 
 
 def _times(
-    action: Callable[[FaultModel | None], None], model: FaultModel, repeats: int
+    action: Callable[[ErrorModel | None], None], model: ErrorModel, repeats: int
 ) -> tuple[float, float]:
     """Median seconds without and with faults, taken in turns.
 

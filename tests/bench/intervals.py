@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from rich.box import SIMPLE
 from rich.table import Table
 
-from base.command import run
-from base.console import console
-from base.errors import HoldfastError
-from base.files import write_atomically
-from base.progress import progress_bar
-from base.statistics import Sample, limits, quantile
-from fault.compare import change
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import write_atomically
+from holdfast.base.paired import change
+from holdfast.base.progress import progress_bar
+from holdfast.base.statistics import Sample, limits, quantile
 from tests.bench.simulated import Faults
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

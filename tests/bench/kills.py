@@ -24,10 +24,15 @@ from typing import Annotated, Any
 
 import typer
 
-from base.command import run
-from base.console import console
-from base.files import write_json
-from base.options import LAST_SEED, number, path, whole
+from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.files import write_json
+from holdfast.base.options import (
+    LAST_SEED,
+    number,
+    path,
+    whole,
+)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -203,7 +208,7 @@ def _wait(
 
 def _strike(subject: _Subject, running: _Running, hit: str, source: random.Random) -> str:
     """What was hit, ``worker`` or ``command``; empty if the command had ended."""
-    workers = running.processes(b"base.pool")
+    workers = running.processes(b"holdfast.base.pool")
     if running.ended:
         return ""
     if hit == "kill" and workers and source.random() < 0.5:

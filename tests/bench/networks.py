@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from base.errors import HoldfastError
-from gen.config import AcceleratorConfig
-from nn.data import generated_images
-from nn.golden import Golden
-from nn.graph import Graph
-from nn.pixels import image_codes
-from nn.program import Program, compile_graph
-from nn.random_graph import random_graph
-from nn.shipped import load_network, shipped
-from sim.accelerator import accelerator_netlist
-from sim.cycles import step_cycles
-from sim.driver import Accelerator
-from sim.fast import FastModel
-from sim.fast_bus import FastBus
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.data.cifar import generated_images
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.graph import Graph
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.shipped import load_network, shipped
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.sim.compiled.bus import FastBus
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.driver import Accelerator
+from holdfast.sim.machine.cycles import step_cycles
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests import reference
 
 __all__ = ["Network", "fit", "measure"]

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import gen
-from base.files import write_atomically
+from holdfast.base.files import write_atomically
+from holdfast.gen import config
 
 __all__ = ["Parts"]
 
@@ -24,7 +24,7 @@ class Parts:
 
     def __init__(self, path: Path):
         self.path = path
-        sources = sorted(Path(gen.__file__).parent.glob("*.py"))
+        sources = sorted(Path(config.__file__).parent.rglob("*.py"))
         design = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
         self.content: dict[str, Any] = {"design": design[:16]}
         if path.is_file():

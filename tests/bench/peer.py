@@ -3,7 +3,7 @@
 Writes build/bench/peer.json. Faults in the registers of the processing elements during the
 convolutions of one network on one array, on the same images, five times: exactly; only at first
 multiply-accumulates; one slice of the reduction, or one tile, requantized alone; and as that
-injector does, first multiply-accumulates of a tile alone (`fault.shortcuts`). Where two campaigns
+injector does, first multiply-accumulates of a tile alone (fault/peers). Where two campaigns
 have the same faults they are compared fault by fault.
 
 First multiply-accumulates fall on all layers alike, cycles on long layers more often. "alike" is
@@ -27,25 +27,30 @@ from numpy.typing import NDArray
 from rich.box import SIMPLE
 from rich.table import Table
 
-from base.command import run
-from base.console import console, marked
-from base.errors import HoldfastError
-from base.files import write_atomically
-from base.progress import progress_bar
-from base.statistics import Sample, stratified
-from fault.compare import Pairs, combined, independent
-from fault.plan import FaultModel, Filters, Plan
-from fault.schedule import Schedule
-from fault.shortcuts import EXACT, STRUCTURES, Shortcuts, convolutions
-from fault.simulate import images_for
-from fault.space import FaultSpace
-from fault.summary import FAILURES, summarize
-from fault.tables import percent, ratio
-from fault.work import Job, golden_runs, run_units
-from nn.guard_settings import GUARD_OFF
-from nn.pixels import image_codes
-from nn.shipped import load_network
-from sim.accelerator import accelerator_netlist
+from holdfast.base.command import run
+from holdfast.base.console import console, marked
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import write_atomically
+from holdfast.base.paired import Pairs, combined, independent
+from holdfast.base.progress import progress_bar
+from holdfast.base.statistics import Sample, stratified
+from holdfast.fault.campaign.workers import Job, golden_runs, run_units
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.peers.shortcuts import (
+    EXACT,
+    STRUCTURES,
+    Shortcuts,
+    convolutions,
+)
+from holdfast.fault.results.summary import FAILURES, summarize
+from holdfast.fault.results.tables import percent, ratio
+from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.fault.simulate import images_for
+from holdfast.nn.graph.guard_modes import GUARD_OFF
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.shipped import load_network
+from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests.bench.networks import fit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

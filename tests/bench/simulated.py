@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 
-from base.statistics import Sample
+from holdfast.base.statistics import Sample
 
 __all__ = ["Faults"]
 

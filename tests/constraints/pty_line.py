@@ -6,7 +6,7 @@ import select
 import threading
 import tty
 
-from sim.fast_line import SimulatedLine
+from holdfast.sim.compiled.line import SimulatedLine
 
 __all__ = ["serial_port"]
 

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-import constraints.__main__ as command
-from base.command import run
-from base.errors import HoldfastError
-from constraints import bitstream, eda_tools
-from constraints.bitstream import Placed, check_fit, read_report
-from constraints.boards import find_board
-from constraints.synthesis import Cost
-from gen.config import AcceleratorConfig
+import holdfast.constraints.__main__ as command
+from holdfast.base.command import run
+from holdfast.base.errors import HoldfastError
+from holdfast.constraints.boards import find_board
+from holdfast.constraints.flow import bitstream, eda_tools
+from holdfast.constraints.flow.bitstream import Placed, check_fit, read_report
+from holdfast.constraints.flow.synthesis import Cost
+from holdfast.gen.config import AcceleratorConfig
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from amaranth_boards.arty_a7 import ArtyA7_100Platform
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from base.errors import HoldfastError
-from constraints.boards import board_names, find_board
-from constraints.pll import find_setting
+from holdfast.base.errors import HoldfastError
+from holdfast.constraints.boards import board_names, find_board
+from holdfast.constraints.design.pll import find_setting
 
 ISSUE = {"ulx3s", "icebreaker", "tangnano20k", "arty_a7_100", "pynq_z2", "kv260"}
 

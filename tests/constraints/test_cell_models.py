@@ -7,11 +7,11 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from constraints.gate_level import with_cells
-from constraints.synthesis import FAMILIES
-from constraints.yosys_flow import YosysFlow
-from sim.fast import FastModel
-from sim.netlist import Port
+from holdfast.constraints.design.gate_level import with_cells
+from holdfast.constraints.flow.synthesis import FAMILIES
+from holdfast.constraints.flow.yosys_flow import YosysFlow
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.netlist.netlist import Port
 
 SHAPES = {
     # By words and bits: the deepest to the widest a block can be.

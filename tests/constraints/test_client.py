@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from base.command import run
-from constraints import client
-from constraints.boards import find_board
-from constraints.gate_level import board_line, board_model
-from gen.config import AcceleratorConfig
-from nn.data import ImageSet
-from nn.program import compile_graph
-from nn.shipped import load_network
-from sim.cycles import step_cycles
+from holdfast.base.command import run
+from holdfast.constraints import client
+from holdfast.constraints.boards import find_board
+from holdfast.constraints.design.gate_level import board_line, board_model
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.graph.shipped import load_network
+from holdfast.sim.machine.cycles import step_cycles
 from tests.constraints.pty_line import serial_port
 
 DIVISOR = 4
@@ -61,7 +61,7 @@ def test_wrong_configuration(port, monkeypatch, capsys, tmp_path):
 
 @pytest.mark.slow
 def test_other_version(port, monkeypatch, capsys):
-    monkeypatch.setattr("sim.driver.INTERFACE", 0x1234)
+    monkeypatch.setattr("holdfast.sim.driver.INTERFACE", 0x1234)
     assert holdfast(monkeypatch, "--board", "ulx3s", "--port", port) == 2
     error = capsys.readouterr().err
     assert "this client's of 0x1234; make both with the same version of Holdfast." in error

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from constraints.bitstream import synthesize_board
-from constraints.boards import find_board
-from constraints.gate_level import board_line, gate_model, register_bits
-from fault.space import FaultSpace
-from nn.data import generated_images
-from nn.golden import Golden
-from nn.graph import Graph, InputNode
-from nn.pixels import image_codes
-from nn.program import compile_graph
-from nn.shipped import load_network
-from sim.accelerator import accelerator_netlist
-from sim.driver import Accelerator
-from sim.transport import UartTransport
+from holdfast.constraints.boards import find_board
+from holdfast.constraints.design.gate_level import board_line, gate_model, register_bits
+from holdfast.constraints.flow.bitstream import synthesize_board
+from holdfast.fault.model.space import FaultSpace
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.data.cifar import generated_images
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.graph import Graph, InputNode
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.shipped import load_network
+from holdfast.sim.driver import Accelerator
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.transport import UartTransport
 
 pytestmark = pytest.mark.slow
 

@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-import constraints.__main__ as command
-from base.command import run
-from base.errors import HoldfastError
-from constraints import bitstream
-from constraints.bitstream import REPORT, Placed, Synthesized
-from constraints.boards import find_board
-from constraints.place_flow import (
+import holdfast.constraints.__main__ as command
+from holdfast.base.command import run
+from holdfast.base.errors import HoldfastError
+from holdfast.constraints.boards import find_board
+from holdfast.constraints.flow import bitstream
+from holdfast.constraints.flow.bitstream import REPORT, Placed, Synthesized
+from holdfast.constraints.flow.place_flow import (
     GROWN,
     LOG,
     MOST_ITERATIONS,
@@ -22,8 +22,8 @@ from constraints.place_flow import (
     NotRouted,
     PlaceFlow,
 )
-from constraints.synthesis import Cost
-from gen.config import AcceleratorConfig
+from holdfast.constraints.flow.synthesis import Cost
+from holdfast.gen.config import AcceleratorConfig
 
 
 @pytest.fixture

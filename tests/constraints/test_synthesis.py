@@ -2,8 +2,8 @@
 
 import pytest
 
-from base.errors import HoldfastError
-from constraints.synthesis import Cost, synthesize
+from holdfast.base.errors import HoldfastError
+from holdfast.constraints.flow.synthesis import Cost, synthesize
 
 DESIGN = r"""
 module \top.mul_0 (input clk, input signed [7:0] a, b, output reg signed [15:0] p);

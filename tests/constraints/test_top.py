@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from constraints.boards import find_board
-from constraints.client import run_images
-from constraints.gate_level import board_line, board_model
-from nn.data import generated_images
-from nn.golden import Golden
-from nn.guard_settings import named_guard
-from nn.networks import Network
-from nn.program import compile_graph
-from nn.random_graph import random_graph
-from nn.shipped import load_network
-from sim.cycles import step_cycles
-from sim.driver import Accelerator
-from sim.transport import UartTransport
+from holdfast.constraints.boards import find_board
+from holdfast.constraints.client import run_images
+from holdfast.constraints.design.gate_level import board_line, board_model
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.data.cifar import generated_images
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.guard_modes import named_guard
+from holdfast.nn.graph.shipped import load_network
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.driver import Accelerator
+from holdfast.sim.machine.cycles import step_cycles
+from holdfast.sim.transport import UartTransport
 
 DIVISOR = 4
 

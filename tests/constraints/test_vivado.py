@@ -10,25 +10,25 @@ import numpy as np
 import pytest
 import torch
 
-import constraints.__main__ as command
-from base.command import run
-from base.errors import HoldfastError
-from constraints.bitstream import Synthesized
-from constraints.boards import find_board
-from constraints.synthesis import Cost
-from constraints.vivado import axi_wrapper, write_project
-from constraints.zynq import network_file, registers_file
-from constraints.zynq_driver import Holdfast, HoldfastBoardError
-from gen.config import AcceleratorConfig
-from nn.golden import Golden
-from nn.networks import Network
-from nn.pixels import image_codes
-from nn.program import compile_graph
-from nn.random_graph import random_graph
-from sim.accelerator import accelerator_netlist
-from sim.fast import FastModel
-from sim.fast_bus import FastBus
-from sim.tools import find_tools
+import holdfast.constraints.__main__ as command
+from holdfast.base.command import run
+from holdfast.base.errors import HoldfastError
+from holdfast.constraints.boards import find_board
+from holdfast.constraints.flow.bitstream import Synthesized
+from holdfast.constraints.flow.synthesis import Cost
+from holdfast.constraints.flow.vivado import axi_wrapper, write_project
+from holdfast.constraints.zynq import network_file, registers_file
+from holdfast.constraints.zynq_driver import Holdfast, HoldfastBoardError
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.compiled.bus import FastBus
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.tools import find_tools
 
 GOLDEN = Path(__file__).parent / "golden"
 BOARDS = ("arty_a7_100", "pynq_z2", "kv260")

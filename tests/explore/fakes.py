@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from base.cache import Cache
-from explore.runner import measure
+from holdfast.base.cache import Cache
+from holdfast.explore.runner import measure
 
 
 @dataclass(frozen=True)

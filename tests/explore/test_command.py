@@ -8,25 +8,25 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import explore.__main__ as command
-import fault.__main__ as campaign
-from base.cache import Cache
-from base.command import run
-from constraints.synthesis import Cost, Synthesis
-from explore import area
-from explore.exploration import plan_points
-from explore.images import test_sets as image_sets
-from explore.report import report
-from explore.study import Study
-from gen.config import AcceleratorConfig
-from gen.verilog import emit
-from nn import data
-from nn.golden import Golden, classes
-from nn.graph import Graph
-from nn.guard_settings import GUARDS, check_guard
-from nn.pixels import image_codes
-from nn.program import compile_graph
-from sim.cycles import step_cycles
+import holdfast.explore.__main__ as command
+import holdfast.fault.__main__ as campaign
+from holdfast.base.cache import Cache
+from holdfast.base.command import run
+from holdfast.constraints.flow.synthesis import Cost, Synthesis
+from holdfast.explore.exploration import plan_points
+from holdfast.explore.measurements import area
+from holdfast.explore.measurements.images import test_sets as image_sets
+from holdfast.explore.report import report
+from holdfast.explore.study import Study
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.verilog import emit
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.data import cifar as data
+from holdfast.nn.graph.golden import Golden, classes
+from holdfast.nn.graph.graph import Graph
+from holdfast.nn.graph.guard_modes import GUARDS, check_guard
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.sim.machine.cycles import step_cycles
 from tests.base.pages import HOSTILE, hostile, parts
 from tests.explore.tiny import write_study
 

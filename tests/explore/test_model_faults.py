@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from base.errors import HoldfastError
-from explore.model_faults import ModelFaults, _share, named_model
-from gen.config import AcceleratorConfig
-from nn.networks import Network
-from nn.random_graph import random_graph
+from holdfast.base.errors import HoldfastError
+from holdfast.explore.measurements.model_faults import ModelFaults, _share, named_model
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
 
 SEEDS = range(1, 21)
 

@@ -5,7 +5,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explore.pareto import front
+from holdfast.explore.pareto import front
 
 COSTS = st.integers(1, 4).flatmap(
     lambda size: st.lists(st.tuples(*[st.integers(0, 3)] * size), max_size=12)

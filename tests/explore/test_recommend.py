@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from base.errors import HoldfastError
-from explore.recommend import Budget, recommend
-from gen.config import AcceleratorConfig
+from holdfast.base.errors import HoldfastError
+from holdfast.explore.recommend import Budget, recommend
+from holdfast.gen.config import AcceleratorConfig
+from tests.base.living import IMPORTABLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,8 +115,17 @@ def test_files_are_utf8_in_any_locale(tmp_path):
     summary = {"format": 1, "points": [found]}
     (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     result = subprocess.run(
-        [sys.executable, "-m", "explore", "recommend", "--max-lut", "9", "--output", tmp_path],
-        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)},
+        [
+            sys.executable,
+            "-m",
+            "holdfast.explore",
+            "recommend",
+            "--max-lut",
+            "9",
+            "--output",
+            tmp_path,
+        ],
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": IMPORTABLE},
         cwd=tmp_path,
         capture_output=True,
     )

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import pytest
 
-from base.errors import HoldfastError
-from base.text import printable
-from explore.study import Study
-from nn.shipped import load_network
+from holdfast.base.errors import HoldfastError
+from holdfast.base.text import printable
+from holdfast.explore.study import Study
+from holdfast.nn.graph.shipped import load_network
 from tests.toml_mutations import mutated
 
 WHOLE = """networks = ["resnet8"]
@@ -32,7 +32,9 @@ acc_depth = 512
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("explore.networks.load_network", lru_cache(load_network))
+    monkeypatch.setattr(
+        "holdfast.explore.measurements.networks.load_network", lru_cache(load_network)
+    )
 
 
 def check(count, path):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nn.networks import Network
-from nn.random_graph import random_graph
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
 
 STUDY = """
 networks = ["small.safetensors"]

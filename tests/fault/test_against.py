@@ -6,22 +6,22 @@ import random
 import pyarrow as pa
 import pytest
 
-from base.errors import HoldfastError
-from fault.against import finished
-from fault.manifest import manifest, program_hash
-from fault.plan import FaultModel, Filters, Plan
-from fault.schedule import Schedule
-from fault.shard import SCHEMA, pack
-from fault.shortcuts import EXACT
-from fault.space import FaultSpace
-from fault.store import Store
-from fault.summary import summarize
-from fault.work import Job
-from gen.config import AcceleratorConfig
-from nn.guard_settings import GUARD_OFF
-from nn.networks import Network
-from nn.program import compile_graph
-from nn.random_graph import random_graph
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.campaign.manifest import manifest, program_hash
+from holdfast.fault.campaign.prior import finished
+from holdfast.fault.campaign.shard import SCHEMA, pack
+from holdfast.fault.campaign.store import Store
+from holdfast.fault.campaign.workers import Job
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.peers.shortcuts import EXACT
+from holdfast.fault.results.summary import summarize
+from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.guard_modes import GUARD_OFF
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.machine.timeline import Schedule
 from tests.fault.test_store import columns
 from tests.fault.tiny import CONFIG, images, netlist, program
 from tests.mutations import altered, damaged, harm

@@ -5,16 +5,16 @@ import random
 import numpy as np
 import pytest
 
-from fault.bench import GoldenRun, Observation
-from fault.effects import classify
-from fault.engine import Engine
-from fault.fault import Fault
-from fault.follow import Upset
-from fault.inference import Inference
-from fault.space import FaultSpace, Site
-from fault.tensors import banks_before, store
-from nn.golden import Golden
-from nn.guard_settings import GUARD_OFF, GUARD_ON
+from holdfast.fault.campaign.engine import Engine
+from holdfast.fault.injection.cocotb_bench import GoldenRun, Observation
+from holdfast.fault.injection.lockstep import Upset
+from holdfast.fault.injection.session import Inference
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import FaultSpace, Site
+from holdfast.fault.outcome.classify import classify
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
+from holdfast.sim.machine.banks import banks_before, store
 from tests.fault.tiny import graph, images, netlist, program
 
 SPACING = 16

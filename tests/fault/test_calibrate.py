@@ -7,16 +7,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-import fault.__main__ as campaign
-from base.command import run
-from fault import calibrate
-from fault.against import finished
-from fault.fit import _rates
-from fault.predict import Corrupter
-from nn.calibrated import Calibration, Placed, Templates
-from nn.exposure import KINDS
-from nn.golden import Golden
-from nn.guard_settings import GUARD_OFF, GUARD_ON, GUARDS
+import holdfast.fault.__main__ as campaign
+from holdfast.base.command import run
+from holdfast.fault.calibration import calibrate
+from holdfast.fault.calibration.fit import _rates
+from holdfast.fault.calibration.predict import Corrupter
+from holdfast.fault.campaign.prior import finished
+from holdfast.nn.errors.empirical import Calibration, Placed, Templates
+from holdfast.nn.errors.exposure import KINDS
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GUARDS
 from tests.fault.test_campaign_command import files  # noqa: F401
 from tests.fault.tiny import graph, images
 from tests.nn.rescaling import rescaling
@@ -141,8 +141,8 @@ def one(row, shape, places, parts, change):
 
 def stored_images(files):  # noqa: F811
     """The campaign's images: its generated ones, cut to the network's size."""
-    from fault.simulate import chosen_images
-    from nn.pixels import image_codes
+    from holdfast.fault.simulate import chosen_images
+    from holdfast.nn.graph.pixels import image_codes
 
     return image_codes(chosen_images(None, 2, 1).images, 8)
 

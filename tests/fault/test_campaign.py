@@ -13,19 +13,30 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from base.errors import HoldfastError
-from base.statistics import sample_size
-from fault.follow import Upset
-from fault.plan import FaultModel, Filters, Plan, phase_bounds
-from fault.report import report
-from fault.schedule import Schedule
-from fault.shard import pack
-from fault.space import FaultSpace
-from fault.store import Store
-from fault.summary import compare, failure_rates, summarize
-from fault.upset import parse_upset, upset_text
-from fault.work import Job, Worker, golden_runs, run_units
-from nn.guard_settings import GUARD_OFF, GUARD_ON
+from holdfast.base.errors import HoldfastError
+from holdfast.base.statistics import sample_size
+from holdfast.fault.campaign.shard import pack
+from holdfast.fault.campaign.store import Store
+from holdfast.fault.campaign.workers import (
+    Job,
+    Worker,
+    golden_runs,
+    run_units,
+)
+from holdfast.fault.injection.lockstep import Upset
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.model.upset import parse_upset, upset_text
+from holdfast.fault.results.report import report
+from holdfast.fault.results.summary import compare, failure_rates, summarize
+from holdfast.fault.sampling.plan import (
+    FaultModel,
+    Filters,
+    Plan,
+    phase_bounds,
+)
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
+from holdfast.sim.machine.timeline import Schedule
+from tests.base.living import IMPORTABLE
 from tests.base.pages import hostile, parts
 from tests.fault.tiny import images, netlist, program
 
@@ -237,7 +248,7 @@ def test_killed_workers_change_nothing(finished, tmp_path):
                     command = subprocess.run(
                         ["ps", "-o", "args=", "-p", child], capture_output=True, text=True
                     ).stdout
-                    if "base.pool" in command:
+                    if "holdfast.base.pool" in command:
                         os.kill(int(child), signal.SIGKILL)
         assert content(store, units) == expected
 
@@ -245,8 +256,8 @@ def test_killed_workers_change_nothing(finished, tmp_path):
 _CHILD = """
 import pickle, sys
 from pathlib import Path
-from fault.store import Store
-from fault.work import run_units
+from holdfast.fault.campaign.store import Store
+from holdfast.fault.campaign.workers import run_units
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     job = pickle.loads((folder / "job").read_bytes())
@@ -268,7 +279,7 @@ def test_killed_parent_resumes(finished, tmp_path):
     script.write_text(_CHILD)
     units = [text for name, rows in sizes(job).items() for text in (name, str(rows))]
     command = [sys.executable, str(script), str(tmp_path), *units]
-    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
     for wanted in (2, 5):
         child = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         limit = time.monotonic() + 300
@@ -371,7 +382,7 @@ def test_a_damaged_golden_run_is_recorded_anew(
     path.write_bytes(harm(whole))
     wanted = Worker(job).compute("weight-000000")[0]
     assert Worker(saved).compute("weight-000000")[0] == wanted
-    monkeypatch.setattr("base.artefact._known", set())
+    monkeypatch.setattr("holdfast.base.artefact._known", set())
     golden_runs(saved)
     assert path.read_bytes() == whole
     assert f"is damaged in {name}.npy: made anew." in capsys.readouterr().err

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-import fault.__main__ as campaign
-from base.command import run
-from fault import simulate
-from fault.engine import Result
-from fault.work import Worker
-from nn import data
-from nn.networks import Network
-from nn.random_graph import random_graph
+import holdfast.fault.__main__ as campaign
+from holdfast.base.command import run
+from holdfast.fault import simulate
+from holdfast.fault.campaign.engine import Result
+from holdfast.fault.campaign.workers import Worker
+from holdfast.nn.data import cifar as data
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
 from tests.fault.tiny import CONFIG, graph
 
 
@@ -171,7 +171,7 @@ def test_a_damaged_shard_is_computed_again(files, command):
 
 def test_a_campaign_that_other_sources_began(files, command, monkeypatch):
     code, told, _ = command(*SMALL)
-    monkeypatch.setattr("fault.manifest.source_hash", lambda *_: "other")
+    monkeypatch.setattr("holdfast.fault.campaign.manifest.source_hash", lambda *_: "other")
     code, again, _ = command(*SMALL)
     assert code == 0 and told.splitlines()[-9:] == again.splitlines()[-9:]
     (files.store / "shards" / "skew-000000.parquet").unlink()
@@ -230,7 +230,7 @@ def test_a_disagreement_fails_the_campaign(command, monkeypatch):
 
 
 def here(job, units, processes, scheduler):
-    """What `fault.work.run_units` does, in this process."""
+    """What `fault.campaign.workers.run_units` does, in this process."""
     worker = Worker(job)
     for unit in units:
         yield (unit, *worker.compute(unit))

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from fault.closed_form import ClosedForm
-from fault.engine import Engine
-from fault.inference import Inference
-from fault.tensors import tensor
-from gen.config import AcceleratorConfig
-from gen.roles import Role
-from nn.guard_settings import GUARD_OFF
-from nn.networks import Network
-from nn.pixels import image_codes
-from nn.program import compile_graph
-from nn.random_graph import random_graph
-from sim.accelerator import accelerator_netlist
+from holdfast.fault.analysis.registers import ClosedForm
+from holdfast.fault.campaign.engine import Engine
+from holdfast.fault.injection.session import Inference
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.roles import Role
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.guard_modes import GUARD_OFF
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.machine.banks import tensor
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 COVERED = (
     Role.PE_ACTIVATION, Role.PE_PRODUCT, Role.PE_PARTIAL_SUM, Role.PE_WEIGHT, Role.PE_SHADOW,

@@ -13,10 +13,11 @@ import pytest
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
-from base.errors import HoldfastError
-from fault import cluster, work
-from fault.cluster import on_cluster
-from fault.work import Spent
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.campaign import cluster
+from holdfast.fault.campaign import workers as work
+from holdfast.fault.campaign.cluster import on_cluster
+from holdfast.fault.campaign.workers import Spent
 
 UNITS = [f"weight-{number:06d}" for number in range(5)]
 PAYLOAD = b"a job" * 100_000
@@ -39,7 +40,7 @@ def workers(monkeypatch):
 
 
 def results(address):
-    return {unit: data for unit, data, _ in on_cluster(PAYLOAD, UNITS, address)}
+    return {unit: data for unit, data, _ in on_cluster(work.compute, PAYLOAD, UNITS, address)}
 
 
 EXPECTED = {unit: b"a job" + unit.encode() for unit in UNITS}
@@ -50,7 +51,7 @@ def test_the_job_is_sent_once(workers, monkeypatch):
     submit = Client.submit
 
     def counted(self, *arguments, **options):
-        sent.append(len(pickle.dumps((arguments[1:], options))))
+        sent.append(len(pickle.dumps((arguments[2:], options))))
         return submit(self, *arguments, **options)
 
     monkeypatch.setattr(Client, "submit", counted)
@@ -65,7 +66,7 @@ def test_the_job_is_sent_once(workers, monkeypatch):
 def test_no_worker_is_said_and_one_that_joins_later_works(workers, monkeypatch, capsys):
     monkeypatch.setattr(cluster, "_WORKERS_S", 0)
     with workers(0) as running:
-        found = on_cluster(PAYLOAD, UNITS, running.scheduler_address)
+        found = on_cluster(work.compute, PAYLOAD, UNITS, running.scheduler_address)
         seen = []
 
         def take():

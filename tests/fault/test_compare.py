@@ -6,8 +6,13 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from base.statistics import Sample, share
-from fault.compare import Pairs, change, combined, independent
+from holdfast.base.paired import (
+    Pairs,
+    change,
+    combined,
+    independent,
+)
+from holdfast.base.statistics import Sample, share
 
 
 def pairs(both, prevented, caused, neither):

@@ -6,16 +6,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fault.dormant import Dormant
-from fault.follow import FREE, Upset
-from fault.inference import Inference
-from gen.roles import Role
-from nn.data import generated_images
-from nn.guard_settings import GUARD_OFF, GUARD_ON
-from nn.networks import Network
-from nn.pixels import image_codes
-from nn.program import Program, compile_graph
-from nn.random_graph import random_graph
+from holdfast.fault.analysis.liveness import Dormant
+from holdfast.fault.injection.lockstep import FREE, Upset
+from holdfast.fault.injection.session import Inference
+from holdfast.gen.roles import Role
+from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.data.cifar import generated_images
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
 from tests.fault.tiny import CONFIG, images, netlist, program
 
 

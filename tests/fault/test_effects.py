@@ -2,12 +2,12 @@
 
 import pytest
 
-from fault.bench import GoldenRun, Observation
-from fault.effects import classify
-from fault.fault import Fault
-from fault.space import FaultSpace, Site
-from fault.tensors import banks_before
-from nn.golden import Golden
+from holdfast.fault.injection.cocotb_bench import GoldenRun, Observation
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import FaultSpace, Site
+from holdfast.fault.outcome.classify import classify
+from holdfast.nn.graph.golden import Golden
+from holdfast.sim.machine.banks import banks_before
 from tests.fault.tiny import graph, images, netlist, program
 
 VALUE = Site("lanes__requantizer_0__rounded", None, 9)

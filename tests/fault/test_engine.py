@@ -5,15 +5,20 @@ import random
 import numpy as np
 import pytest
 
-from base.errors import HoldfastError
-from fault.dormant import Dormant
-from fault.engine import PATHS, Engine
-from fault.follow import FREE, Trace, Upset
-from fault.inference import Inference
-from fault.space import FaultSpace
-from nn.golden import Golden
-from nn.guard_settings import GUARD_OFF, GUARD_ON, GUARDS, GuardSettings
-from nn.program import compile_graph
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.analysis.liveness import Dormant
+from holdfast.fault.campaign.engine import PATHS, Engine
+from holdfast.fault.injection.lockstep import FREE, Trace, Upset
+from holdfast.fault.injection.session import Inference
+from holdfast.fault.model.space import FaultSpace
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.guard_modes import (
+    GUARD_OFF,
+    GUARD_ON,
+    GUARDS,
+    GuardSettings,
+)
 from tests.fault.tiny import CONFIG, FIXED, fixed_netlist, graph, images, netlist, program
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from base.errors import HoldfastError
-from fault.fault import Fault
-from fault.injection import inject, layer_cycles, observe
-from fault.sample import sample
-from fault.space import FaultSpace, Site
-from gen.layout import DESCRIPTOR_STRIDE
-from nn.guard_settings import GUARD_OFF, GUARD_ON
-from sim.fast import build_fast
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.injection.layerwise import inject, layer_cycles, observe
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import FaultSpace, Site
+from holdfast.fault.sampling.sample import sample
+from holdfast.gen.layout import DESCRIPTOR_STRIDE
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
+from holdfast.sim.compiled.model import build_fast
 from tests.fault.tiny import build, images, netlist, program
 
 

@@ -6,17 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from base.errors import HoldfastError
-from fault.effects import EFFECTS, banks_after
-from fault.fault import Fault
-from fault.injection import inject, layer_cycles, observe, paired, summarize
-from fault.sample import sample
-from fault.space import FaultSpace, Site
-from fault.tensors import tensor
-from gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
-from nn.golden import Golden
-from nn.guard_settings import GUARD_OFF, GUARD_ON, GuardSettings
-from nn.program import compile_graph
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.injection.layerwise import (
+    inject,
+    layer_cycles,
+    observe,
+    paired,
+    summarize,
+)
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import FaultSpace, Site
+from holdfast.fault.outcome.classify import EFFECTS, banks_after
+from holdfast.fault.sampling.sample import sample
+from holdfast.gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GuardSettings
+from holdfast.sim.machine.banks import tensor
 from tests.fault.tiny import CONFIG, build, graph, images, netlist, program
 
 # Layer b: 4 channels of 4x4, 3x3 kernel, 4 output channels: 2 output tiles of 9 x 2 reduction tiles

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from base.statistics import Sample, stratified
+from holdfast.base.statistics import Sample, stratified
 from tests.bench.intervals import former, interval
 from tests.bench.simulated import Faults
 

@@ -5,11 +5,11 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from fault.layer_values import LayerValues
-from fault.schedule import Schedule
-from nn.guard import learn_bounds
-from nn.guard_settings import GUARDS, GuardSettings
-from nn.program import compile_graph
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.guard_modes import GUARDS, GuardSettings
+from holdfast.nn.quantization.guard_bounds import learn_bounds
+from holdfast.sim.machine.layer_values import LayerValues
+from holdfast.sim.machine.timeline import Schedule
 from tests.fault.tiny import CONFIG, FIXED, graph, images
 
 

@@ -5,14 +5,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fault.engine import Engine
-from fault.inference import Inference
-from fault.space import FaultSpace
-from fault.tensors import tensor
-from nn.guard_settings import GUARD_OFF, GUARD_ON
-from nn.networks import Network
-from nn.program import compile_graph
-from nn.random_graph import random_graph
+from holdfast.fault.campaign.engine import Engine
+from holdfast.fault.injection.session import Inference
+from holdfast.fault.model.space import FaultSpace
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.machine.banks import tensor
 from tests import reference
 from tests.fault.test_engine import drawn
 from tests.fault.tiny import CONFIG, images, netlist

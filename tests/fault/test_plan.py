@@ -9,14 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from base.errors import HoldfastError
-from base.statistics import sample_size
-from fault.plan import PHASES, FaultModel, Filters, Plan
-from fault.schedule import Schedule
-from fault.shortcuts import Shortcuts
-from fault.space import FaultSpace
-from fault.work import Job, Worker
-from nn.guard_settings import GUARD_OFF
+from holdfast.base.errors import HoldfastError
+from holdfast.base.statistics import sample_size
+from holdfast.fault.campaign.workers import Job, Worker
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.peers.shortcuts import Shortcuts
+from holdfast.fault.sampling.plan import (
+    PHASES,
+    FaultModel,
+    Filters,
+    Plan,
+)
+from holdfast.nn.graph.guard_modes import GUARD_OFF
+from holdfast.sim.machine.timeline import Schedule
 from tests.fault.tiny import images, netlist, program
 
 
@@ -110,7 +115,7 @@ def test_a_margin_of_a_small_population_tries_all(space, schedule):
 
 
 def test_a_margin_that_nobody_can_compute(space, schedule, monkeypatch):
-    monkeypatch.setattr("fault.plan.MOST_FAULTS", 5000)
+    monkeypatch.setattr("holdfast.fault.sampling.plan.MOST_FAULTS", 5000)
     plan = plan_of(space, schedule)
     with pytest.raises(HoldfastError, match="a campaign has at most 5,000"):
         plan.faults(1e-7, 0.99)

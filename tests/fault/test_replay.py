@@ -1,9 +1,9 @@
 import pytest
 
-from base.errors import HoldfastError
-from fault.replay import replay
-from fault.vcd import samples
-from sim.build import build_cocotb
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.injection.replay import replay
+from holdfast.sim.cocotb.build import build_cocotb
+from holdfast.sim.vcd import samples
 from tests.fault.tiny import images, netlist, program
 
 

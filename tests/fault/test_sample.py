@@ -3,9 +3,9 @@ from collections import Counter
 import pytest
 from scipy.stats import chisquare
 
-from base.errors import HoldfastError
-from fault.sample import allocate, sample
-from fault.space import FaultSpace
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.sampling.sample import allocate, sample
 from tests.fault.tiny import netlist
 
 CYCLES = {"a": 500, "b": 1000, "c": 1500}

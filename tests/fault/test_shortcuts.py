@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from base.errors import HoldfastError
-from fault.engine import Engine
-from fault.inference import Inference
-from fault.plan import FaultModel, Filters, Plan
-from fault.shortcuts import STRUCTURES, Shortcuts, convolutions
-from fault.slice import SliceResidue, TileResidue
-from fault.space import FaultSpace
-from nn.golden import Golden
-from nn.guard_settings import GUARD_OFF
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.campaign.engine import Engine
+from holdfast.fault.injection.session import Inference
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.peers.shortcuts import STRUCTURES, Shortcuts, convolutions
+from holdfast.fault.peers.slice import SliceResidue, TileResidue
+from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.guard_modes import GUARD_OFF
 from tests import reference
 from tests.fault.tiny import CONFIG, graph, images, netlist, program
 

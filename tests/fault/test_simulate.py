@@ -9,9 +9,9 @@ import safetensors.numpy
 from scipy import stats
 from typer.testing import CliRunner
 
-from base.command import run
-from fault import simulate
-from nn import data
+from holdfast.base.command import run
+from holdfast.fault import simulate
+from holdfast.nn.data import cifar as data
 from tests.fault.tiny import CONFIG, graph, netlist
 
 

@@ -1,11 +1,16 @@
 import pytest
 
-from base.errors import HoldfastError
-from fault.fault import Fault
-from fault.space import STRUCTURES, FaultSpace, Site, structure_of
-from gen.config import AcceleratorConfig
-from sim.accelerator import accelerator_netlist
-from sim.netlist import FlipFlop
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import (
+    STRUCTURES,
+    FaultSpace,
+    Site,
+    structure_of,
+)
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.netlist.netlist import FlipFlop
 from tests.fault.tiny import netlist
 
 SMALL = {"act_depth": 64, "weight_depth": 64, "acc_depth": 16, "param_depth": 16}

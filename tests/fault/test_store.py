@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from base.errors import HoldfastError
-from fault.shard import SCHEMA, pack, stamped
-from fault.store import Store
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.campaign.shard import SCHEMA, pack, stamped
+from holdfast.fault.campaign.store import Store
 from tests.mutations import altered, damaged, harm
 
 MANIFEST = {

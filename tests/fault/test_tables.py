@@ -1,6 +1,6 @@
 import pytest
 
-from fault.tables import compact
+from holdfast.fault.results.tables import compact
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,16 @@ from functools import cache
 
 from torch import Tensor
 
-from gen.config import AcceleratorConfig
-from nn.data import generated_images
-from nn.graph import Graph
-from nn.networks import Network
-from nn.pixels import image_codes
-from nn.program import Program, compile_graph
-from nn.random_graph import random_graph
-from sim.accelerator import accelerator_netlist
-from sim.build import Build, build_cocotb
-from sim.netlist import Netlist
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.data.cifar import generated_images
+from holdfast.nn.graph.graph import Graph
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.cocotb.build import Build, build_cocotb
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.netlist.netlist import Netlist
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=2, act_depth=128, weight_depth=512, acc_depth=32, param_depth=32, program_depth=8

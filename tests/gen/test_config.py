@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from base.errors import HoldfastError
-from gen.config import ROUNDINGS, AcceleratorConfig
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import ROUNDINGS, AcceleratorConfig
 from tests.toml_mutations import mutated
 
 BOUNDS = {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gen.config import AcceleratorConfig
-from gen.documents import DOCUMENTS, c_header, reference
-from gen.layout import (
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.documents import DOCUMENTS, c_header, reference
+from holdfast.gen.layout import (
     CONTROL,
     DESCRIPTOR,
     DESCRIPTOR_WORDS,

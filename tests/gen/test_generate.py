@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from base.command import run
-from gen.__main__ import app
-from gen.config import AcceleratorConfig
-from sim.tools import find_tools
+from holdfast.base.command import run
+from holdfast.gen.__main__ import app
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.sim.tools import find_tools
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,7 +97,7 @@ def test_other_names_are_read_by_verilator(generate, tmp_path, name):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("gen.__main__.emit", lambda *_: "module\n")
+    monkeypatch.setattr("holdfast.gen.__main__.emit", lambda *_: "module\n")
 
 
 def test_everything_lies_where_it_was_asked_for(generate, tmp_path, quick):

@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from gen.config import AcceleratorConfig
-from gen.layout import (
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import (
     DESCRIPTOR,
     DESCRIPTOR_STRIDE,
     DESCRIPTOR_WORDS,

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from base.errors import HoldfastError
-from gen.config import AcceleratorConfig
-from nn.graph import (
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.graph import (
     AddNode,
     AvgPoolNode,
     ConvNode,
@@ -15,7 +16,6 @@ from nn.graph import (
     MaxPoolNode,
     Node,
 )
-from nn.program import compile_graph
 
 CODES = {"scale": 0.1, "zero_point": 0, "lo": -128, "hi": 127}
 

@@ -5,9 +5,15 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import Out
 
-from gen.accelerator import Accelerator
-from gen.config import AcceleratorConfig
-from gen.roles import Held, Kind, Role, at, state_of
+from holdfast.gen.accelerator import Accelerator
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.roles import (
+    Held,
+    Kind,
+    Role,
+    at,
+    state_of,
+)
 
 
 class Cell(wiring.Component):

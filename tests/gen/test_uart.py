@@ -8,12 +8,12 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.layout import ADDRESS_BITS
-from gen.uart import UartReceiver
-from gen.uart_bridge import LINK_ADDRESS, Command, UartBridge
-from sim.fast import FastModel
-from sim.fast_line import SimulatedLine
-from sim.netlist import Netlist
+from holdfast.gen.layout import ADDRESS_BITS
+from holdfast.gen.port.uart import UartReceiver
+from holdfast.gen.port.uart_bridge import LINK_ADDRESS, Command, UartBridge
+from holdfast.sim.compiled.line import SimulatedLine
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.netlist.netlist import Netlist
 
 # Two components exist only to be refused.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gen.config import AcceleratorConfig
-from gen.verilog import REFERENCES, emit
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.verilog import REFERENCES, emit
 
 RTL = Path(__file__).parents[2] / "rtl"
 

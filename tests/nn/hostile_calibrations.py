@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nn.calibrated import CalibratedFaults
-from nn.networks import Network
+from holdfast.nn.errors.empirical import CalibratedFaults
+from holdfast.nn.networks.spec import Network
 from tests.nn.mutations import mutated_bytes, mutated_json, survey
 
 _TYPES = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64, np.uint64, np.float16,
@@ -29,7 +29,7 @@ def read(path: Path) -> None:
     spec = Network("tiny", (1, 4, 4))
     spec.dense("b", spec.conv("a", "image", 9, 3), 3)
     bits = model.calibration.act_bits
-    model.prepare(spec)
+    model.bind(spec)
     model.start({}, 4, bits, torch.device("cpu"))
     for name, shape in (("a", (4, 9, 4, 4)), ("b", (4, 3, 1, 1))):
         values = torch.zeros(shape)

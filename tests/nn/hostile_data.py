@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from base.errors import HoldfastError
-from nn.data import CLASSES, load_cifar10
-from nn.pictures import read_picture
+from holdfast.base.errors import HoldfastError
+from holdfast.nn.data.cifar import CLASSES, load_cifar10
+from holdfast.nn.data.pictures import read_picture
 
 SHAPES = ["(1000000000000,)", "(3, 3, 32, 32)", "(1099511627776, 0)", "(-1, 3, 32, 32)", "()",
           "(True,)", "(3, 3, 32, 31)", "(0, 3, 32, 32)", "[3]", "(3.0,)", "None",

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from base.errors import HoldfastError
-from gen.config import AcceleratorConfig
-from nn.graph import Graph
-from nn.program import compile_graph
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.graph import Graph
 from tests.nn.mutations import check_sentence, mutated_bytes, mutated_json, survey
 
 _TYPES = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F16", "BF16", "F32", "F64",

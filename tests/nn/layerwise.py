@@ -2,9 +2,9 @@
 
 import torch
 
-from nn.golden import Golden
-from nn.pixels import image_codes
-from nn.quantized import QuantizedNetwork
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.quantization.quantized import QuantizedNetwork
 
 __all__ = ["assert_layers_agree"]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from base.errors import HoldfastError
+from holdfast.base.errors import HoldfastError
 
 __all__ = ["check_sentence", "mutated_bytes", "mutated_json", "run_survey", "survey"]
 

@@ -1,6 +1,6 @@
 """A network that makes its input 16 times as large, beyond what codes can say."""
 
-from nn.graph import AvgPoolNode, Graph, InputNode
+from holdfast.nn.graph.graph import AvgPoolNode, Graph, InputNode
 
 __all__ = ["rescaling"]
 

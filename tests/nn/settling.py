@@ -2,7 +2,7 @@
 
 import torch
 
-from nn.networks import FloatNetwork
+from holdfast.nn.networks.float import FloatNetwork
 
 __all__ = ["settle"]
 

@@ -7,16 +7,24 @@ import pytest
 import torch
 from scipy import stats
 
-from base.command import run
-from base.errors import HoldfastError
-from nn import train
-from nn.calibrate import clips
-from nn.calibrated import CalibratedFaults, Calibration, Templates
-from nn.exposure import KINDS, Array, exposures, graph_work, network_work
-from nn.fault_models import fault_model
-from nn.networks import FloatNetwork, Network, network
-from nn.quantized import QuantizedNetwork
-from nn.shipped import load_network
+from holdfast.base.command import run
+from holdfast.base.errors import HoldfastError
+from holdfast.nn.errors.empirical import CalibratedFaults, Calibration, Templates
+from holdfast.nn.errors.exposure import (
+    KINDS,
+    Array,
+    exposures,
+    graph_work,
+    network_work,
+)
+from holdfast.nn.errors.registry import fault_model
+from holdfast.nn.graph.shipped import load_network
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.registry import network
+from holdfast.nn.networks.spec import Network
+from holdfast.nn.quantization.clipping import clips
+from holdfast.nn.quantization.quantized import QuantizedNetwork
+from holdfast.nn.training import train
 
 ARRAY = Array(8, 8, 1024)
 
@@ -101,7 +109,7 @@ def test_layers_and_structures_are_struck_as_often_as_exposed():
 
     images = 20_000
     model = model_of(found, rate=0.3)
-    model.prepare(spec)
+    model.bind(spec)
     model.start({}, images, 8, torch.device("cpu"))
     counts = np.zeros_like(expected)
     structures = found.templates.structure

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from base.errors import HoldfastError
-from nn.checkpoint import read_checkpoint, write_checkpoint
+from holdfast.base.errors import HoldfastError
+from holdfast.nn.training.checkpoint import read_checkpoint, write_checkpoint
 
 CONTENT = {"plan": {"epochs": 3}, "epoch": 2, "network": {"w": torch.arange(40.0).reshape(5, 8)}}
 

@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from base.errors import HoldfastError
-from nn import data
-from nn.batches import read_batch
-from nn.data import download, find_data, generated_images, load_cifar10
-from nn.data import test_images as quick_images
+from holdfast.base.errors import HoldfastError
+from holdfast.nn.data import cifar as data
+from holdfast.nn.data.batches import read_batch
+from holdfast.nn.data.cifar import (
+    download,
+    find_data,
+    generated_images,
+    load_cifar10,
+)
+from holdfast.nn.data.cifar import test_images as quick_images
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from base.command import run
+from holdfast.base.command import run
 from tests.bench import faultmodels
 
 

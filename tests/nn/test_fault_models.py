@@ -7,22 +7,23 @@ import pytest
 import torch
 from scipy import stats
 
-from base.errors import HoldfastError
-from nn.calibrate import clips
-from nn.fault_models import (
+from holdfast.base.errors import HoldfastError
+from holdfast.nn.errors.base import ErrorModel, bernoulli_positions
+from holdfast.nn.errors.literature import (
     ActivationBitFlips,
-    FaultModel,
     MacBitBias,
     SingleActivationFlip,
     StuckWeightBits,
     StuckWeightCells,
     WeightBitFlips,
-    bernoulli_positions,
-    fault_model,
 )
-from nn.networks import FloatNetwork, Network, network, weighted
-from nn.quantized import QuantizedNetwork
-from nn.zoo import spared_by_released_code
+from holdfast.nn.errors.registry import fault_model
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.registry import network
+from holdfast.nn.networks.spec import Network, weighted
+from holdfast.nn.networks.zoo import spared_by_released_code
+from holdfast.nn.quantization.clipping import clips
+from holdfast.nn.quantization.quantized import QuantizedNetwork
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.3, 0.95])
@@ -222,7 +223,7 @@ def quantized():
 
 @pytest.mark.parametrize(
     "model",
-    [FaultModel(), MacBitBias(0), StuckWeightCells(0), StuckWeightBits(0), WeightBitFlips(0),
+    [ErrorModel(), MacBitBias(0), StuckWeightCells(0), StuckWeightBits(0), WeightBitFlips(0),
      ActivationBitFlips(0)],
     ids=lambda model: type(model).__name__,
 )  # fmt: skip
@@ -244,7 +245,7 @@ def test_every_tensor_in_memory_but_the_logits_can_be_struck(quantized):
     net, pixels = quantized
     seen = {}
 
-    class Noting(FaultModel):
+    class Noting(ErrorModel):
         def stored(self, name, values, scale, zero_point, bits):
             codes = values / scale + zero_point
             assert torch.allclose(codes, codes.round(), atol=1e-3)

@@ -12,11 +12,11 @@ import torch
 from scipy import stats
 from typer.testing import CliRunner
 
-from base.command import run
-from base.errors import HoldfastError
-from base.sources import sources
-from nn import ftt, ftt_trainings
-from nn.networks import network
+from holdfast.base.command import run
+from holdfast.base.errors import HoldfastError
+from holdfast.base.sources import sources
+from holdfast.nn.networks.registry import network
+from holdfast.nn.training import ftt, ftt_trainings
 
 OPTIONS = ["--network", "lenet5_w0.5", "--seeds", "2", "--epochs", "2", "--fault-epochs", "1",
            "--epoch-images", "128", "--learning-rate", "0.02", "--threads", "1"]  # fmt: skip
@@ -152,7 +152,10 @@ def test_what_figures_come_from_is_in_the_names(place, monkeypatch):
         return {f"{path.parent.name}.{path.stem}" for path in sources(name)}
 
     anew()
-    for source, kinds in (("nn.evaluate", ["json"]), ("nn.quantized", ["json", "pt"])):
+    for source, kinds in (
+        ("holdfast.nn.training.evaluate", ["json"]),
+        ("holdfast.nn.quantization.quantized", ["json", "pt"]),
+    ):
         changed.add(source)
         assert anew() == kinds
         changed.clear()

@@ -6,17 +6,17 @@ import torch
 import torch.nn.functional as F
 from rich.progress import Progress
 
-from base.errors import HoldfastError
-from nn.calibrate import clips
-from nn.genotype import Genotype, cell_network
-from nn.golden import Golden
-from nn.graph import AvgPoolNode
-from nn.networks import FloatNetwork
-from nn.pixels import image_codes
-from nn.quantized import QuantizedNetwork
-from nn.random_graph import random_graph
-from nn.training import Plan, fit
-from nn.zoo import WFTT
+from holdfast.base.errors import HoldfastError
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.graph import AvgPoolNode
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.genotype import Genotype, cell_network
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.zoo import WFTT
+from holdfast.nn.quantization.clipping import clips
+from holdfast.nn.quantization.quantized import QuantizedNetwork
+from holdfast.nn.training.loop import Plan, fit
 from tests import reference
 from tests.nn.layerwise import assert_layers_agree
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from nn.fault_models import (
+from holdfast.nn.errors.base import ErrorModel
+from holdfast.nn.errors.golden_faults import faulty_logits, stored_sizes
+from holdfast.nn.errors.literature import (
     ActivationBitFlips,
-    FaultModel,
     MacBitBias,
     SingleActivationFlip,
     WeightBitFlips,
 )
-from nn.golden import Golden
-from nn.golden_faults import faulty_logits, stored_sizes
-from nn.networks import Network
-from nn.random_graph import random_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
 from tests import reference
 
 
@@ -37,7 +37,7 @@ def codes():
     return torch.randint(-32, 32, (12, 3, 8, 8), generator=generator, dtype=torch.int8)
 
 
-class Replacing(FaultModel):
+class Replacing(ErrorModel):
     """Gives one stored element of every image a code, and notes what it was asked."""
 
     def __init__(self, name, code):
@@ -107,13 +107,13 @@ def test_a_struck_activation_goes_through_what_follows(graph, codes, guard, name
 def test_no_faults_change_nothing(graph, codes):
     model = Golden(graph, "bound", "bound")
     clean = model.logits(codes)
-    for faults in (FaultModel(), ActivationBitFlips(0.0), MacBitBias(0.0), WeightBitFlips(0.0)):
+    for faults in (ErrorModel(), ActivationBitFlips(0.0), MacBitBias(0.0), WeightBitFlips(0.0)):
         assert torch.equal(faulty_logits(model, codes, faults), clean)
     assert model.disturb is None
 
 
 def test_struck_weights_keep_the_bias(graph, codes):
-    class Doubled(FaultModel):
+    class Doubled(ErrorModel):
         def weights(self, values, bits):
             assert bits == 5
             return values.sign() * 7
@@ -135,7 +135,7 @@ def test_struck_weights_keep_the_bias(graph, codes):
 
 @pytest.mark.parametrize("guard", [None, "bound"])
 def test_struck_sums_are_seen_by_the_output_guard(graph, codes, guard):
-    class Raised(FaultModel):
+    class Raised(ErrorModel):
         def sums(self, values, macs, bits, name):
             assert (macs, bits) in ((27, 6), (36, 6))
             values = values.clone()

@@ -6,11 +6,12 @@ import pytest
 import safetensors
 import safetensors.numpy
 
-from nn.contract import check_name
-from nn.graph import Graph, ModelError, accumulator_bits
-from nn.networks import Network, network, network_names
-from nn.random_graph import random_graph
-from nn.shipped import load_network, shipped
+from holdfast.nn.graph.contract import check_name
+from holdfast.nn.graph.graph import Graph, ModelError, accumulator_bits
+from holdfast.nn.graph.shipped import load_network, shipped
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.registry import network, network_names
+from holdfast.nn.networks.spec import Network
 
 
 @pytest.fixture

@@ -2,9 +2,15 @@
 
 import pytest
 
-from base.errors import HoldfastError
-from gen.config import AcceleratorConfig
-from nn.guard_settings import GUARD_OFF, GUARD_ON, GUARDS, guard_name, named_guard
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.graph.guard_modes import (
+    GUARD_OFF,
+    GUARD_ON,
+    GUARDS,
+    guard_name,
+    named_guard,
+)
 
 LEARNT = AcceleratorConfig()
 FIXED = AcceleratorConfig(learnt_bounds=False)

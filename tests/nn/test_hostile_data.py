@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.base.living import IMPORTABLE
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -21,7 +23,7 @@ def test_mutated_data(tmp_path, count):
     command = [sys.executable, "-m", "tests.nn.hostile_data", str(count), "7", str(folder)]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=elsewhere, timeout=1200,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": IMPORTABLE, "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)

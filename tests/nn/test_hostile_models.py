@@ -2,8 +2,8 @@
 
 import pytest
 
-from nn.networks import Network
-from nn.random_graph import random_graph
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
 from tests.nn.mutations import run_survey
 
 

@@ -5,15 +5,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from base.command import run
-from base.errors import HoldfastError
-from explore import exploration
-from explore.accuracy import AccuracyMeasurement
-from fault.simulate import images_for
-from nn import ftt, ptq, train
-from nn.checkpoint import write_checkpoint
-from nn.images import ImageSet, check_network, class_name
-from nn.networks import FloatNetwork, network
+from holdfast.base.command import run
+from holdfast.base.errors import HoldfastError
+from holdfast.explore import exploration
+from holdfast.explore.measurements.accuracy import AccuracyMeasurement
+from holdfast.fault.simulate import images_for
+from holdfast.nn.data.images import ImageSet, check_network, class_name
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.registry import network
+from holdfast.nn.training import ftt, ptq, train
+from holdfast.nn.training.checkpoint import write_checkpoint
 
 
 def images(count, *labels, classes=0):

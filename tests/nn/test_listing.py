@@ -2,10 +2,10 @@ from itertools import combinations
 
 import pytest
 
-from gen.config import AcceleratorConfig
-from nn.listing import lifetimes, listing
-from nn.program import compile_graph
-from nn.shipped import load_network
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.listing import lifetimes, listing
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.shipped import load_network
 
 
 @pytest.fixture(scope="module")

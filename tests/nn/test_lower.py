@@ -6,10 +6,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nn.golden import Golden
-from nn.graph import ModelError
-from nn.lower import Encoding, Weights, image_encoding, integer_graph, normalize
-from nn.networks import Network
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.graph import ModelError
+from holdfast.nn.networks.spec import Network
+from holdfast.nn.quantization.lower import (
+    Encoding,
+    Weights,
+    image_encoding,
+    integer_graph,
+    normalize,
+)
 
 
 @given(factor=st.floats(2.0**-30, 200.0), bits=st.integers(8, 16))

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from nn.data import find_data
-from nn.data import test_images as quick_images
-from nn.evaluate import integer_classes
-from nn.graph import Graph
-from nn.shipped import shipped
+from holdfast.nn.data.cifar import find_data
+from holdfast.nn.data.cifar import test_images as quick_images
+from holdfast.nn.graph.graph import Graph
+from holdfast.nn.graph.shipped import shipped
+from holdfast.nn.training.evaluate import integer_classes
 
 LEAST = {"resnet8": {"JPEG-q75": 83.0, "exact-932": 85.0},
          "resnet20": {"JPEG-q75": 88.0, "exact-932": 89.0}}  # fmt: skip

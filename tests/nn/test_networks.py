@@ -3,17 +3,11 @@
 import pytest
 import torch
 
-from base.errors import HoldfastError
-from nn.networks import (
-    FloatNetwork,
-    Network,
-    narrowed,
-    network,
-    network_names,
-    tensor_groups,
-    weighted,
-)
-from nn.random_graph import random_graph
+from holdfast.base.errors import HoldfastError
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.registry import network, network_names
+from holdfast.nn.networks.spec import Network, narrowed, tensor_groups, weighted
 
 
 @pytest.mark.parametrize(("name", "macs"), [("resnet8", 12_501_632), ("resnet20", 40_551_040)])

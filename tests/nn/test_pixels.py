@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nn.pixels import image_codes
+from holdfast.nn.graph.pixels import image_codes
 
 
 @pytest.mark.parametrize("bits", range(2, 9))

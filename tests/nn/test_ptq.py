@@ -7,17 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from base.command import run
-from gen.config import AcceleratorConfig
-from nn import ptq
-from nn.calibrate import clips_on, power_of_two_clips
-from nn.checkpoint import write_checkpoint
-from nn.data import Cifar10, ImageSet
-from nn.golden import Golden
-from nn.networks import FloatNetwork, Network, network
-from nn.pixels import image_codes
-from nn.program import compile_graph
-from nn.quantized import GRANULARITIES, SCALES, fake_quantized
+from holdfast.base.command import run
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.data.cifar import Cifar10, ImageSet
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.registry import network
+from holdfast.nn.networks.spec import Network
+from holdfast.nn.quantization.clipping import clips_on, power_of_two_clips
+from holdfast.nn.quantization.quantized import GRANULARITIES, SCALES, fake_quantized
+from holdfast.nn.training import ptq
+from holdfast.nn.training.checkpoint import write_checkpoint
 from tests.nn.settling import settle
 
 

@@ -7,15 +7,23 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nn.calibrate import CLIP_METHODS, best_clip, clips
-from nn.fault_models import FaultModel, fault_model
-from nn.golden import Golden
-from nn.graph import ModelError
-from nn.guard import learn_bounds
-from nn.networks import FloatNetwork, Network
-from nn.pixels import image_codes
-from nn.quantized import GRANULARITIES, SCALES, FakeQuantize, QuantizedNetwork, fake_quantized
-from nn.random_graph import random_graph
+from holdfast.nn.errors.base import ErrorModel
+from holdfast.nn.errors.registry import fault_model
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.graph import ModelError
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.nn.quantization.clipping import CLIP_METHODS, best_clip, clips
+from holdfast.nn.quantization.guard_bounds import learn_bounds
+from holdfast.nn.quantization.quantized import (
+    GRANULARITIES,
+    SCALES,
+    FakeQuantize,
+    QuantizedNetwork,
+    fake_quantized,
+)
 from tests.nn.layerwise import assert_layers_agree
 from tests.nn.settling import settle
 
@@ -138,7 +146,7 @@ def test_faults_strike_the_codes_that_shifts_use():
     quantized, images = settled(8, 8, shifts=True)
     seen = []
 
-    class Watch(FaultModel):
+    class Watch(ErrorModel):
         def weights(self, codes, bits):
             seen.append(codes.clone())
             return codes

@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from gen.config import AcceleratorConfig
-from nn.calibrate import clips
-from nn.fault_models import StuckPEs
-from nn.golden import Golden
-from nn.golden_faults import faulty_logits, faulty_weights
-from nn.networks import FloatNetwork, Network
-from nn.program import compile_graph
-from nn.quantized import QuantizedNetwork
-from nn.random_graph import random_graph
-from sim.accelerator import accelerator_netlist
-from sim.fast import FastModel
-from sim.fast_host import FastHost
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.errors.golden_faults import faulty_logits, faulty_weights
+from holdfast.nn.errors.stuck_pes import StuckPEs
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.nn.quantization.clipping import clips
+from holdfast.nn.quantization.quantized import QuantizedNetwork
+from holdfast.sim.compiled.host import FastHost
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=24, program_depth=8
@@ -127,7 +128,7 @@ def test_weights_of_one_class_share_an_element():
             stuck = i in (1, 5) and o in (2, 5)
             assert (found[o, i] == (8 if stuck else 0)).all()
     # rows of channels 9 to 11 are unused, 9 is in row 1: a third class for every second position
-    assert model.surplus(codes, 8).tolist() == [0, 0, 3 * 4 * 8, 0, 0, 3 * 4 * 8, 0]
+    assert model.zero_point_correction(codes, 8).tolist() == [0, 0, 3 * 4 * 8, 0, 0, 3 * 4 * 8, 0]
     model.stuck = [(0, 0, 7, 1)]
     assert model.weights(codes, 8)[0, 0, 0, 0] == -128
     depthwise = torch.ones(6, 1, 3, 3)
@@ -147,4 +148,7 @@ def test_elements_fail_at_the_rate():
     model = StuckPEs(0.0)
     model.start({}, 1, 8, torch.device("cpu"))
     codes = torch.ones(8, 8, 1, 1)
-    assert torch.equal(model.weights(codes, 8), codes) and model.surplus(codes, 8) is None
+    assert (
+        torch.equal(model.weights(codes, 8), codes)
+        and model.zero_point_correction(codes, 8) is None
+    )

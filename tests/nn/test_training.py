@@ -4,18 +4,28 @@ import torch
 from rich.progress import Progress
 from typer.testing import CliRunner
 
-from base.command import run
-from base.errors import HoldfastError
-from nn import train as command
-from nn import training
-from nn.checkpoint import read_checkpoint, write_checkpoint
-from nn.data import ImageSet
-from nn.evaluate import accuracy
-from nn.fault_models import FaultModel, fault_model
-from nn.graph import Graph
-from nn.networks import FloatNetwork, Network, network_names
-from nn.quantized import QuantizedNetwork
-from nn.training import Plan, augment, fit, image_digest, learning_rate, weight_digest
+from holdfast.base.command import run
+from holdfast.base.errors import HoldfastError
+from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.errors.base import ErrorModel
+from holdfast.nn.errors.registry import fault_model
+from holdfast.nn.graph.graph import Graph
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.networks.registry import network_names
+from holdfast.nn.networks.spec import Network
+from holdfast.nn.quantization.quantized import QuantizedNetwork
+from holdfast.nn.training import loop as training
+from holdfast.nn.training import train as command
+from holdfast.nn.training.checkpoint import read_checkpoint, write_checkpoint
+from holdfast.nn.training.evaluate import accuracy
+from holdfast.nn.training.loop import (
+    Plan,
+    augment,
+    fit,
+    image_digest,
+    learning_rate,
+    weight_digest,
+)
 
 
 def tiny() -> Network:
@@ -404,7 +414,7 @@ def test_help_names_every_network(capsys, monkeypatch):
 def test_a_fault_model_in_a_file_is_what_the_file_holds(cifar_like, tmp_path, monkeypatch):
     """A file written anew is another model; the same content under another name is not."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "fault_model", lambda *_: FaultModel())
+    monkeypatch.setattr(command, "fault_model", lambda *_: ErrorModel())
     file, copy = tmp_path / "model.npz", tmp_path / "copy.npz"
     file.write_bytes(b"one")
     copy.write_bytes(b"one")

@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import Timer
 
-from sim.build import parameters, write_results
+from holdfast.sim.cocotb.build import parameters, write_results
 
 
 def words(dut, name, depth):

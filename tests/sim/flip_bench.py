@@ -4,7 +4,7 @@ import cocotb
 from cocotb.handle import LogicObject
 from cocotb.triggers import Timer
 
-from sim.build import parameters, write_results
+from holdfast.sim.cocotb.build import parameters, write_results
 
 
 @cocotb.test()

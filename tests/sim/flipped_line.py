@@ -12,9 +12,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from base.errors import HoldfastError
-from sim.fast import FastModel, Snapshot
-from sim.fast_line import SimulatedLine
+from holdfast.base.errors import HoldfastError
+from holdfast.sim.compiled.line import SimulatedLine
+from holdfast.sim.compiled.model import FastModel, Snapshot
 
 __all__ = ["Session"]
 

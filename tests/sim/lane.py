@@ -4,10 +4,10 @@ from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.config import AcceleratorConfig
-from gen.lane_setup import ChannelSetup, LayerSetup, channel_parameters
-from gen.layer import Layer
-from gen.requantizer import Requantizer
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.units.descriptor import Layer
+from holdfast.gen.units.lane_setup import ChannelSetup, LayerSetup, channel_parameters
+from holdfast.gen.units.requantizer import Requantizer
 
 __all__ = ["RequantizerLane"]
 

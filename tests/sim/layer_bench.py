@@ -13,12 +13,12 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from gen.config import AcceleratorConfig
-from gen.layout import Region
-from nn.program import Program, Step
-from sim.build import parameters, write_results
-from sim.driver import check_status, lanes_to_bytes, region
-from sim.host import Host
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import Region
+from holdfast.nn.compiler.program import Program, Step
+from holdfast.sim.cocotb.build import parameters, write_results
+from holdfast.sim.cocotb.host import Host
+from holdfast.sim.driver import check_status, lanes_to_bytes, region
 
 LIMIT = 200_000
 

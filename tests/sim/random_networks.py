@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from base.errors import HoldfastError
-from gen.config import ROUNDINGS, AcceleratorConfig
-from gen.guard import fixed_bound
-from nn.golden import Golden
-from nn.program import Program, compile_graph
-from sim.accelerator import accelerator_netlist
-from sim.cycles import step_cycles
-from sim.driver import Accelerator
-from sim.fast import FastModel
-from sim.fast_bus import FastBus
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import ROUNDINGS, AcceleratorConfig
+from holdfast.gen.protection.range_guard import fixed_bound
+from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.sim.compiled.bus import FastBus
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.driver import Accelerator
+from holdfast.sim.machine.cycles import step_cycles
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests import reference
 from tests.sim.small_graphs import OPERATIONS, small_graph
 

@@ -8,8 +8,8 @@ import random
 
 import numpy as np
 
-from gen.config import AcceleratorConfig
-from nn.graph import (
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.graph.graph import (
     AddNode,
     AvgPoolNode,
     ConcatNode,

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from gen.config import AcceleratorConfig
-from nn.golden import Golden
-from nn.networks import Network
-from nn.program import compile_graph
-from nn.random_graph import random_graph
-from sim.accelerator import accelerator_netlist
-from sim.build import build_cocotb, run_cocotb
-from sim.driver import (
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
+from holdfast.sim.compiled.bus import BusError, FastBus
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.driver import (
     REGISTER,
     control_word,
     image_writes,
@@ -22,8 +23,7 @@ from sim.driver import (
     region,
     tensor_range,
 )
-from sim.fast import FastModel
-from sim.fast_bus import BusError, FastBus
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=8

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from base.errors import HoldfastError
-from sim.build import SimulationError, _at_run_time, build_cocotb, run_cocotb
-from sim.netlist import Netlist
-from sim.tools import find_tools
-from sim.verilate import cached, link
+from holdfast.base.errors import HoldfastError
+from holdfast.sim.cocotb.build import (
+    SimulationError,
+    _at_run_time,
+    build_cocotb,
+    run_cocotb,
+)
+from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.tools import find_tools
+from holdfast.sim.verilate import cached, link
 from tests.sim.small import Small
 
 BENCH = "tests.sim.flip_bench"

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from gen.config import AcceleratorConfig
-from nn.genotype import cell_network
-from nn.pixels import image_codes
-from nn.program import compile_graph
-from nn.random_graph import random_graph
-from nn.zoo import WFTT
-from sim.accelerator import accelerator_netlist
-from sim.cycles import step_cycles
-from sim.driver import Accelerator
-from sim.fast import FastModel, build_fast
-from sim.fast_bus import FastBus
-from sim.layers import GoldenRun, run_layers
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.genotype import cell_network
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.zoo import WFTT
+from holdfast.sim.compiled.bus import FastBus
+from holdfast.sim.compiled.model import FastModel, build_fast
+from holdfast.sim.driver import Accelerator
+from holdfast.sim.layers import GoldenRun, run_layers
+from holdfast.sim.machine.cycles import step_cycles
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests import reference
 
 STREAMED = AcceleratorConfig(

@@ -1,10 +1,10 @@
 """What the cycle model says of the reference size; test_driver holds the model against the RTL."""
 
-from gen.config import AcceleratorConfig
-from nn.networks import Network
-from nn.program import compile_graph
-from nn.random_graph import random_graph
-from sim.cycles import START_CYCLES, step_cycles
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.machine.cycles import START_CYCLES, step_cycles
 
 
 def test_a_layer_that_fills_the_array_keeps_it_busy():

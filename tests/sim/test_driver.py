@@ -9,25 +9,36 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from base.errors import HoldfastError
-from gen.accelerator import Accelerator as Design
-from gen.config import AcceleratorConfig
-from gen.layout import COUNTERS, INTERFACE
-from gen.uart_bridge import UartBridge
-from nn.golden import Golden
-from nn.guard_settings import GUARDS
-from nn.networks import Network
-from nn.pixels import image_codes
-from nn.program import compile_graph
-from nn.random_graph import random_graph
-from sim.accelerator import accelerator_netlist
-from sim.cycles import step_cycles
-from sim.driver import REGISTER, Accelerator, AcceleratorError, check_status, control_word
-from sim.fast import FastModel
-from sim.fast_bus import FastBus
-from sim.fast_line import SimulatedLine
-from sim.netlist import Netlist
-from sim.transport import AccessRefused, BusError, UartTransport, open_serial
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.accelerator import Accelerator as Design
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import COUNTERS, INTERFACE
+from holdfast.gen.port.uart_bridge import UartBridge
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.guard_modes import GUARDS
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.compiled.bus import FastBus
+from holdfast.sim.compiled.line import SimulatedLine
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.driver import (
+    REGISTER,
+    Accelerator,
+    AcceleratorError,
+    check_status,
+    control_word,
+)
+from holdfast.sim.machine.cycles import step_cycles
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.transport import (
+    AccessRefused,
+    BusError,
+    UartTransport,
+    open_serial,
+)
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=4

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from sim.build import build_cocotb, run_cocotb
-from sim.fast import FastModel, _members
-from sim.netlist import Netlist
+from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
+from holdfast.sim.compiled.model import FastModel, _members
+from holdfast.sim.netlist.netlist import Netlist
 from tests.sim.small import Small
 
 CYCLES = 300

@@ -11,14 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from gen.config import AcceleratorConfig
-from gen.layout import DESCRIPTOR, REGISTERS, Region, Status, pack_descriptor
-from nn.golden import Golden
-from nn.networks import Network
-from nn.program import compile_graph
-from nn.random_graph import random_graph
-from sim.accelerator import accelerator_netlist
-from sim.driver import (
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import (
+    DESCRIPTOR,
+    REGISTERS,
+    Region,
+    Status,
+    pack_descriptor,
+)
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.compiled.bus import FastBus
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.driver import (
     REGISTER,
     Accelerator,
     AcceleratorError,
@@ -28,9 +35,8 @@ from sim.driver import (
     region,
     tensor_range,
 )
-from sim.fast import FastModel
-from sim.fast_bus import FastBus
-from sim.transport import AccessRefused
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.transport import AccessRefused
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=4

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from gen.config import AcceleratorConfig
-from gen.layout import MAGIC, Status
-from gen.verilog import REFERENCES, emit
-from nn.golden import Golden
-from nn.program import compile_graph
-from sim.driver import (
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import MAGIC, Status
+from holdfast.gen.verilog import REFERENCES, emit
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.sim.driver import (
     REGISTER,
     control_word,
     image_writes,

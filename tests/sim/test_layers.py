@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from gen.config import AcceleratorConfig
-from gen.guard import fixed_bound
-from nn.golden import Golden
-from nn.graph import ConvNode, Graph
-from nn.program import Program, compile_graph
-from sim.accelerator import accelerator_netlist
-from sim.build import build_cocotb, run_cocotb
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.protection.range_guard import fixed_bound
+from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.graph import ConvNode, Graph
+from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests import reference
 from tests.sim.layer_bench import Case
 from tests.sim.small_graphs import OPERATIONS, small_graph

@@ -5,8 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from base.errors import HoldfastError
-from sim.netlist import FlipFlop, Memory, Netlist, Port
+from holdfast.base.errors import HoldfastError
+from holdfast.sim.netlist.netlist import (
+    FlipFlop,
+    Memory,
+    Netlist,
+    Port,
+)
 from tests.sim.small import FLIP_FLOPS, MEMORIES, Small
 
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from gen.config import AcceleratorConfig
-from sim.accelerator import accelerator_netlist
-from sim.fast import FastModel
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests.sim.random_networks import CHOICES, RANGES, random_config, run_networks, scramble
 
 NETWORKS = 40

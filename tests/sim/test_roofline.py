@@ -1,10 +1,10 @@
 import pytest
 
-from gen.config import AcceleratorConfig
-from nn.program import compile_graph
-from nn.shipped import load_network
-from sim.cycles import step_cycles
-from sim.roofline import roofline, total
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.shipped import load_network
+from holdfast.sim.machine.cycles import step_cycles
+from holdfast.sim.machine.roofline import roofline, total
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """Every bit of state of an accelerator can be flipped and read back in RTL."""
 
-from gen.config import AcceleratorConfig
-from sim.accelerator import accelerator_netlist
-from sim.build import build_cocotb, run_cocotb
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
+from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=2, act_bits=3, weight_bits=3, acc_bits=8, multiplier_bits=3, act_depth=4,

@@ -3,8 +3,8 @@ import stat
 
 import pytest
 
-from base.errors import HoldfastError
-from sim import tools
+from holdfast.base.errors import HoldfastError
+from holdfast.sim import tools
 
 
 @pytest.fixture(autouse=True)

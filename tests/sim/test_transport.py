@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from base.errors import HoldfastError
-from gen.accelerator import Accelerator as Design
-from gen.config import AcceleratorConfig
-from gen.uart_bridge import LINK_ADDRESS, UartBridge
-from nn.golden import Golden
-from nn.networks import Network
-from nn.program import compile_graph
-from nn.random_graph import random_graph
-from sim.driver import REGISTER, Accelerator
-from sim.fast import FastModel
-from sim.fast_line import SimulatedLine
-from sim.netlist import Netlist
-from sim.transport import BusError, UartTransport, open_serial
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.accelerator import Accelerator as Design
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.port.uart_bridge import LINK_ADDRESS, UartBridge
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.compiled.line import SimulatedLine
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.driver import REGISTER, Accelerator
+from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.transport import BusError, UartTransport, open_serial
 from tests.sim.flipped_line import BITS, Session
 
 CONFIG = AcceleratorConfig(

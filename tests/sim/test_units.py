@@ -5,23 +5,23 @@ from dataclasses import asdict
 import pytest
 from amaranth.hdl import signed
 
-from gen.accumulator import AccumulatorLane
-from gen.array import SystolicArray
-from gen.axi import AxiSubordinate
-from gen.config import AcceleratorConfig
-from gen.feeder import Feeder
-from gen.guard import RangeGuard
-from gen.input_stage import InputStage
-from gen.memory import LaneMemory
-from gen.output_writer import OutputWriter
-from gen.parameter_loader import ParameterLoader
-from gen.pe import ProcessingElement
-from gen.residual_reader import ResidualReader
-from gen.sequencer import Sequencer
-from gen.skew import Skew
-from gen.weight_loader import WeightLoader
-from sim.build import build_cocotb, run_cocotb
-from sim.netlist import Netlist
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.dataflow.array import SystolicArray
+from holdfast.gen.dataflow.feeder import Feeder
+from holdfast.gen.dataflow.input_stage import InputStage
+from holdfast.gen.dataflow.pe import ProcessingElement
+from holdfast.gen.dataflow.skew import Skew
+from holdfast.gen.dataflow.weight_loader import WeightLoader
+from holdfast.gen.port.axi import AxiSubordinate
+from holdfast.gen.protection.range_guard import RangeGuard
+from holdfast.gen.units.accumulator import AccumulatorLane
+from holdfast.gen.units.memory import LaneMemory
+from holdfast.gen.units.output_writer import OutputWriter
+from holdfast.gen.units.parameter_loader import ParameterLoader
+from holdfast.gen.units.residual_reader import ResidualReader
+from holdfast.gen.units.sequencer import Sequencer
+from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
+from holdfast.sim.netlist.netlist import Netlist
 from tests.sim.lane import RequantizerLane
 
 SIZES = {"1x1": (1, 1), "3x2": (3, 2), "2x5": (2, 5), "4x4": (4, 4), "5x3": (5, 3)}

@@ -12,7 +12,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import Combine, FallingEdge, Timer
 
-from sim.build import parameters, write_results
+from holdfast.sim.cocotb.build import parameters, write_results
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

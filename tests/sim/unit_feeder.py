@@ -2,7 +2,7 @@
 
 import cocotb
 
-from gen.feeder import Feeder
+from holdfast.gen.dataflow.feeder import Feeder
 from tests.sim.units import Cycles, config, pack_layer
 
 OUTPUTS = (

@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import Timer
 
-from sim.build import parameters
+from holdfast.sim.cocotb.build import parameters
 from tests.sim.units import Cycles, pack, signed, unpack
 
 

@@ -2,7 +2,7 @@
 
 import cocotb
 
-from sim.build import parameters
+from holdfast.sim.cocotb.build import parameters
 from tests.sim.units import Cycles, signed
 
 OUTPUTS = ("act_out", "sum_out", "swap_out")

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import cocotb
 
-from gen.requantizer import Requantizer
+from holdfast.gen.units.requantizer import Requantizer
 from tests.sim.lane import RequantizerLane
 from tests.sim.units import Cycles, config, pack_layer, signed
 

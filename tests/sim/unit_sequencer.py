@@ -2,9 +2,14 @@
 
 import cocotb
 
-from gen.layout import DESCRIPTOR, DESCRIPTOR_STRIDE, Status, pack_descriptor
-from gen.sequencer import Sequencer
-from sim.build import parameters
+from holdfast.gen.layout import (
+    DESCRIPTOR,
+    DESCRIPTOR_STRIDE,
+    Status,
+    pack_descriptor,
+)
+from holdfast.gen.units.sequencer import Sequencer
+from holdfast.sim.cocotb.build import parameters
 from tests.sim.units import Cycles, config, pack_layer
 
 OUTPUTS = (

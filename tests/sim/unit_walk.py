@@ -2,7 +2,7 @@
 
 import cocotb
 
-from sim.build import parameters
+from holdfast.sim.cocotb.build import parameters
 from tests.sim.units import Cycles, config, pack, pack_layer, pack_token, unpack
 
 WRITER = parameters()["unit"] == "writer"

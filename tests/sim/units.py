@@ -8,9 +8,9 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from gen.config import AcceleratorConfig
-from gen.layout import DESCRIPTOR
-from sim.build import parameters
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import DESCRIPTOR
+from holdfast.sim.cocotb.build import parameters
 
 __all__ = ["Cycles", "config", "pack", "pack_layer", "pack_token", "signed", "unpack"]
 

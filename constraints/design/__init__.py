@@ -1,0 +1,1 @@
+"""What surrounds the accelerator on a board."""

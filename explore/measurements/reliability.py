@@ -1,0 +1,159 @@
+"""Reliability of a network on an accelerator: a fault campaign, with and without the guard."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from holdfast.base.cache import file_hash
+from holdfast.base.sources import source_hash
+from holdfast.base.versions import computing
+from holdfast.fault.campaign.workers import Job, Worker
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.results.summary import compare, summarize
+from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.fault.simulate import images_for
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.guard_modes import GUARDS
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+
+from .images import data_identity
+from .networks import load
+
+__all__ = ["ACTIVATIONS", "Campaign"]
+
+ACTIVATIONS = ("pe_activation", "skew", "activation_memory")
+"""Structures that hold activations on their way through the array and between layers."""
+
+_UNIT = 1000
+_TOTALS = ("sdc1", "undetected_sdc1", "avf", "detected", "sdc5", "sdc10", "sdc20")
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """Single-bit upsets in whole inferences; every guard setting gets the same faults.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        With the guard in the netlist, which its register switches.
+    guards : tuple of str
+        The first is what the others are compared with.
+    faults, minimum : int
+        To draw, and the least in each structure.
+    structures : tuple of str
+        Structures to hit; empty: all.
+    audit : float
+        Share of the faults that plain RTL computes again.
+    """
+
+    network: Path
+    config: AcceleratorConfig
+    guards: tuple[str, ...]
+    faults: int
+    minimum: int
+    structures: tuple[str, ...]
+    images: int
+    seed: int
+    audit: float
+    data: Path | None
+
+    kind: ClassVar[str] = "campaign"
+
+    def subject(self) -> dict[str, Any]:
+        return {
+            "network": file_hash(self.network),
+            "config": asdict(self.config),
+            "guards": self.guards,
+            "faults": self.faults,
+            "minimum": self.minimum,
+            "structures": self.structures,
+            "images": self.images,
+            "seed": self.seed,
+            "audit": self.audit,
+            "data": data_identity(self.data),
+        }
+
+    def version(self) -> str:
+        return source_hash("holdfast.explore.measurements.reliability") + str(computing())
+
+    def run(self) -> dict[str, Any]:
+        """By guard: shares of the whole space and of :data:`ACTIVATIONS` alone, with intervals;
+        against the first guard what `fault.results.summary.compare` says of the same faults.
+        """
+        graph = load(self.network)
+        program = compile_graph(graph, self.config)
+        image_set = images_for(graph, self.data, self.images, self.seed)
+        netlist = accelerator_netlist(self.config)
+        filters = Filters(structures=self.structures)
+        plan = Plan(FaultSpace.of(netlist), Schedule(program), FaultModel(), filters)
+        labels = image_set.labels
+        job = Job(
+            program=program,
+            netlist=netlist,
+            guard=GUARDS[self.guards[0]],
+            codes=image_codes(image_set.images, graph.act_bits).numpy(),
+            labels=None if labels is None else np.asarray(labels, np.int64),
+            model=FaultModel(),
+            filters=filters,
+            counts=plan.allocate(self.faults, self.minimum),
+            size=_UNIT,
+            seed=self.seed,
+            audit=self.audit,
+        )
+        own = tuple(name for name in ACTIVATIONS if name in plan.structures)
+        parts = {"all": plan}
+        if own and own != plan.structures:
+            parts["activations"] = Plan(
+                FaultSpace.of(netlist), plan.schedule, FaultModel(), Filters(structures=own)
+            )
+        result: dict[str, Any] = {
+            "set": image_set.name, "images": self.images, "bits": plan.space.bits(),
+            "cycles": plan.cycles, "guards": {},
+        }  # fmt: skip
+        first: dict[str, list[pa.Table]] = {}
+        for guard in self.guards:
+            worker = Worker(replace(job, guard=GUARDS[guard]))
+            shards = {unit: _table(worker.compute(unit)[0]) for unit in job.units()}
+            entry: dict[str, Any] = {}
+            for name, part in parts.items():
+                tables = list(_of(shards, part.structures))
+                entry[name] = _kept(summarize(tables, part, self.images))
+                if name not in first:
+                    first[name] = tables
+                else:
+                    entry[name]["pairs"] = compare(first[name], tables, part, self.images)
+            result["guards"][guard] = entry
+        return result
+
+
+def _table(content: bytes) -> pa.Table:
+    return pq.read_table(io.BytesIO(content))
+
+
+def _of(shards: dict[str, pa.Table], structures: Iterable[str]) -> Iterable[pa.Table]:
+    wanted = set(structures)
+    return (table for unit, table in shards.items() if unit.rpartition("-")[0] in wanted)
+
+
+def _kept(summary: dict[str, Any]) -> dict[str, Any]:
+    """What a point needs of a campaign's summary."""
+    return {
+        "faults": summary["faults"],
+        "population": summary["population"],
+        "total": {name: summary["total"][name] for name in _TOTALS},
+        "structures": {
+            name: {"faults": entry["faults"], "sdc1": entry["counts"]["sdc1"],
+                   "avf": entry["counts"]["avf"]}
+            for name, entry in summary["structures"].items()
+        },
+        "audit": summary["audit"],
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Error models from campaigns."""

@@ -1,0 +1,184 @@
+"""A campaign against others that have ended.
+
+    other = finished(folder)
+    other.compared(manifest, summary, tables, plan, 0.95)
+
+Where both drew the same faults in the same design, at the same moments of the same layers, they are
+compared fault by fault; otherwise, say for two designs or two networks, by the shares of each.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from holdfast.base.checked import read_checked
+from holdfast.base.errors import HoldfastError
+from holdfast.base.paired import independent
+from holdfast.base.text import printable
+from holdfast.fault.results.summary import compare
+from holdfast.fault.sampling.plan import Plan
+from holdfast.nn.graph.guard_modes import GuardSettings
+
+from .manifest import campaign_hash, read_manifest
+from .shard import read_shard
+
+__all__ = ["Finished", "finished"]
+
+_SAME = ("format", "design", "images", "model", "filters", "cycles_drawn", "faults", "unit", "seed")
+"""What two campaigns that drew the same faults have in common in their manifests."""
+_SAME_SIZE = ("population", "cycles", "images")
+"""And in their summaries."""
+_ROW = ("structure", "number", "image", "fault", "layer", "phase")
+"""And in every row: two networks can take as many cycles, but not for the same layers."""
+_KINDS = ("sdc1", "avf")
+_ROUNDING = 1e-9
+_NUMBER = re.compile("[0-9]{1,12}")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A campaign's folder."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    summary: Mapping[str, Any]
+
+    def shards(self) -> list[Path]:
+        """Files of its results.
+
+        Raises
+        ------
+        HoldfastError
+            One is missing, or is none of its own.
+        """
+        paths = sorted(self.folder.glob("shards/*.parquet"))
+        rows = sum(self._rows(path) for path in paths)
+        wanted = self.summary["faults"] * self.summary["images"]
+        if rows != wanted:
+            raise HoldfastError(
+                f"{printable(self.folder)} has {rows:,} results, its summary is of {wanted:,}; "
+                "its own command completes it."
+            )
+        return paths
+
+    def table(self, path: Path) -> pa.Table:
+        """The results in one of :meth:`shards`; HoldfastError if it is damaged or of another."""
+        campaign = campaign_hash(self.manifest) if "sources" in self.manifest else None
+        return read_shard(path, path.stem, self._rows(path), campaign)
+
+    def _rows(self, path: Path) -> int:
+        size = self.manifest["unit"]
+        structure, _, number = path.stem.rpartition("-")
+        faults = self.manifest["faults"].get(structure, 0)
+        count = min(size, faults - int(number) * size) if _NUMBER.fullmatch(number) else 0
+        if count <= 0:
+            raise HoldfastError(f"{printable(path)} is no unit of its campaign; delete it.")
+        return int(count * self.summary["images"])
+
+    def compared(
+        self,
+        manifest: Mapping[str, Any],
+        summary: Mapping[str, Any],
+        tables: Sequence[pa.Table],
+        plan: Plan,
+        confidence: float,
+    ) -> dict[str, Any]:
+        """Differences, this campaign the first.
+
+        Returns
+        -------
+        dict
+            ``pairs`` from `fault.results.summary.compare`, or ``sdc1`` and ``avf`` from
+            `base.paired.independent`.
+        """
+        here = json.loads(json.dumps(manifest))
+        same = all(here[key] == self.manifest.get(key) for key in _SAME)
+        if same and all(self.summary.get(key) == summary[key] for key in _SAME_SIZE):
+            mine = [self.table(path) for path in self.shards()]
+            if _faults(mine) == _faults(tables):
+                return {"pairs": compare(mine, tables, plan, summary["images"], confidence)}
+        return {kind: independent(self.summary, summary, kind) for kind in _KINDS}
+
+
+def _faults(tables: Sequence[pa.Table]) -> pa.Table:
+    """What was struck and when, in order."""
+    rows = pa.concat_tables(table.select(_ROW) for table in tables).unify_dictionaries()
+    plain = pa.table([rows[name].cast(rows.field(name).type.value_type)
+                      if pa.types.is_dictionary(rows.field(name).type) else rows[name]
+                      for name in _ROW], names=list(_ROW))  # fmt: skip
+    return plain.sort_by([(name, "ascending") for name in _ROW[:3]]).combine_chunks()
+
+
+def finished(folder: Path) -> Finished:
+    """The campaign in a folder.
+
+    Raises
+    ------
+    HoldfastError
+        None has ended there, or what it left is damaged.
+    """
+    for name in ("manifest", "summary"):
+        if not (folder / f"{name}.json").exists():
+            raise HoldfastError(
+                f"{printable(folder)} holds no campaign that has ended: {name}.json is missing."
+            )
+    found = Finished(
+        folder, read_manifest(folder), read_checked(folder / "summary.json", "summary")
+    )
+    for name, check in (("manifest", _check_manifest), ("summary", _check_summary)):
+        try:
+            check(getattr(found, name))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise HoldfastError(
+                f"{printable(folder / name)}.json is damaged: {printable(error, 100)}."
+            ) from None
+    return found
+
+
+def _check_manifest(found: Mapping[str, Any]) -> None:
+    texts = ("design", "config", "network", "images", "name", "accelerator", "cycles_drawn")
+    for key in texts:
+        _typed(key, found[key], str)
+    for key in ("unit", "seed"):
+        _typed(key, found[key], int, int(key == "unit"))
+    for structure, faults in found["faults"].items():
+        _typed(structure, faults, int, 0)
+    filters = found["filters"]
+    for key in ("structures", "layers", "phases"):
+        for name in _typed(key, filters[key], list):
+            _typed(key, name, str)
+    _typed("pattern", filters["pattern"], str)
+    _typed("pes", filters["pes"], list)
+    _typed("model", found["model"], dict)
+    for value in GuardSettings(**found["guard"]).__dict__.values():
+        _typed("guard", value, bool)
+
+
+def _check_summary(found: Mapping[str, Any]) -> None:
+    for key, least in (("images", 1), ("faults", 0), ("population", 0), ("cycles", 0)):
+        _typed(key, found[key], int, least)
+    for entry in found["structures"].values():
+        for key in ("bits", "faults"):
+            _typed(key, entry[key], int, 0)
+        for kind in _KINDS:
+            _check_share(entry["shares"][kind])
+    for kind in _KINDS:
+        _check_share(found["total"][kind])
+
+
+def _typed(key: str, value: Any, kind: type, least: int = 0) -> Any:
+    # Whole numbers are true and false to Python.
+    if type(value) is not kind or (type(value) is int and value < least):
+        raise ValueError(f"{key} is no such value")
+    return value
+
+
+def _check_share(share: Mapping[str, Any]) -> None:
+    low, value, high = (share[name] for name in ("low", "value", "high"))
+    if not -_ROUNDING <= low <= value + _ROUNDING <= high + 2 * _ROUNDING <= 1 + 3 * _ROUNDING:
+        raise ValueError("a share is no interval from 0 to 1")

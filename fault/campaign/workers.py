@@ -1,0 +1,347 @@
+"""Work units of a campaign, here or on other machines.
+
+    for unit, content, spent in run_units(job, units, processes=2):
+        store.add(unit, content)
+
+A unit is a number of faults of one structure; what it computes depends on the job and the unit's
+name alone. Processes that die are replaced, and what they were doing is done again.
+"""
+
+import contextlib
+import hashlib
+import pickle
+import time
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from holdfast.base.artefact import damage, made
+from holdfast.base.pool import in_processes
+from holdfast.fault.analysis.liveness import Dormant
+from holdfast.fault.analysis.memories import Residue
+from holdfast.fault.injection.lockstep import Trace, Upset
+from holdfast.fault.injection.session import Inference
+from holdfast.fault.model.space import FaultSpace, Site
+from holdfast.fault.model.upset import upset_text
+from holdfast.fault.outcome.classify import of_guard
+from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
+from holdfast.fault.peers.slice import SliceResidue, TileResidue
+from holdfast.fault.sampling.plan import (
+    FaultModel,
+    Filters,
+    Plan,
+    phase_bounds,
+)
+from holdfast.nn.compiler.program import Program
+from holdfast.nn.graph.guard_modes import GuardSettings
+from holdfast.sim.netlist.netlist import Netlist
+
+from .engine import Engine, Result
+from .shard import PATTERN_SCHEMA, SCHEMA, pack
+
+__all__ = ["Job", "Spent", "Worker", "compute", "golden_runs", "run_units", "unit_name"]
+
+_CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
+"""Structures of registers without a closed form, and how many faults in them are many."""
+_RESIDUES = {"sum": Residue, "slice": SliceResidue, "tile": TileResidue}
+_NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
+_BREAKS = 20
+"""Times that the processes may die without a unit in between."""
+_DIED = (
+    f"worker processes died {_BREAKS + 1} times without finishing a unit; is there enough memory?"
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all units of a campaign share.
+
+    Attributes
+    ----------
+    codes : int8 [N, C, H, W]
+        The images; every fault is injected into each.
+    labels : int64 [N] or None
+    counts : dict of int
+        Faults of every structure.
+    size : int
+        Faults of a unit.
+    audit : float
+        Share of the faults that are computed again by plain RTL.
+    golden : Path or None
+        Folder of the golden runs; without it every process records its own.
+    patterns : bool
+        Store what was wrong in the layer that was struck.
+    """
+
+    program: Program
+    netlist: Netlist
+    guard: GuardSettings
+    codes: NDArray[np.int8]
+    labels: NDArray[np.int64] | None
+    model: FaultModel
+    filters: Filters
+    counts: dict[str, int]
+    size: int
+    seed: int
+    audit: float
+    golden: Path | None = None
+    spacing: int = 64
+    shortcuts: Shortcuts = EXACT
+    patterns: bool = False
+
+    @property
+    def watches_registers(self) -> bool:
+        """Whether to find out in advance when wrong bits of registers are seen: it takes seconds,
+        and pays for single upsets of many.
+        """
+        many = sum(self.counts.get(name, 0) for name in _CONTROL) >= _MANY
+        return many and self.model == FaultModel()
+
+    def units(self) -> list[str]:
+        """Names of all units, structures taking turns."""
+        numbered = [
+            (number, position, unit_name(structure, number))
+            for position, (structure, count) in enumerate(self.counts.items())
+            for number in range(-(-count // self.size))
+        ]
+        return [name for _, _, name in sorted(numbered)]
+
+    def rounds(self, whole: Collection[str] = ()) -> list[list[str]]:
+        """The units in parts that double the faults of every structure, for stopping early.
+
+        Parameters
+        ----------
+        whole : collection of str
+            Structures of which all faults are tried: in the first part, because some of them in
+            order are no sample.
+        """
+        parts: list[list[str]] = []
+        for name in self.units():
+            structure, _, number = name.rpartition("-")
+            index = 0 if structure in whole else int(number).bit_length()
+            while len(parts) <= index:
+                parts.append([])
+            parts[index].append(name)
+        return parts
+
+
+@dataclass
+class Spent:
+    """Time that a unit took, in seconds, and what for.
+
+    Attributes
+    ----------
+    faults : int
+        Results: faults times images.
+    shortcuts, audit : float
+        The faults, and computing some of them again.
+    audited, disagreements, carried : int
+        Faults computed again, and those of them that differed; corruptions carried through the
+        golden model.
+    """
+
+    faults: int = 0
+    shortcuts: float = 0.0
+    audit: float = 0.0
+    audited: int = 0
+    disagreements: int = 0
+    carried: int = 0
+    paths: dict[str, int] = field(default_factory=dict)
+
+
+def unit_name(structure: str, number: int) -> str:
+    """Name of a structure's unit."""
+    return f"{structure}-{number:06d}"
+
+
+def golden_runs(job: Job) -> None:
+    """Record the golden runs that are not yet, or not whole, in the job's folder."""
+    assert job.golden is not None
+    golden = job.golden
+    shared: list[Inference] = []
+
+    def inference() -> Inference:
+        if not shared:
+            shared.append(Inference(job.program, job.netlist, job.guard, job.spacing))
+        return shared[0]
+
+    def record(number: int, folder: Path) -> None:
+        inference().record(job.codes[number]).save(folder)
+
+    def watch(number: int, folder: Path) -> None:
+        inference().golden = Trace.load(golden / str(number))
+        registers = _control(job.netlist)
+        Dormant.of(job.netlist, inference().follower, registers).save(folder)
+
+    for number in range(len(job.codes)):
+        made(golden / f"{number}", partial(record, number))
+        if job.watches_registers:
+            made(golden / f"{number}-dormant", partial(watch, number))
+
+
+def _control(netlist: Netlist) -> list[str]:
+    """Registers without a closed form."""
+    space = FaultSpace.of(netlist)
+    return [s.signal for name in _CONTROL for s in space.members(name) if s.kind == "flip-flop"]
+
+
+class Worker:
+    """Computes units."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.inference = Inference(job.program, job.netlist, job.guard, job.spacing)
+        self.space = FaultSpace.of(job.netlist)
+        schedule = self.inference.schedule
+        self.plan = Plan(self.space, schedule, job.model, job.filters, job.shortcuts)
+        self._engines: dict[int, Engine] = {}
+
+    def engine(self, image: int) -> Engine:
+        """The engine of an image."""
+        if image not in self._engines:
+            job = self.job
+            folder = job.golden / str(image) if job.golden else None
+            # On another machine there is none; one that is damaged is not taken.
+            saved = folder is not None and not damage(folder)
+            trace = (
+                Trace.load(folder) if saved and folder else self.inference.record(job.codes[image])
+            )
+            dormant = None
+            watched = folder.with_name(f"{image}-dormant") if folder else None
+            if watched is not None and not damage(watched):
+                dormant = Dormant.load(watched, trace.cycles)
+            residue = _RESIDUES[job.shortcuts.requantize]
+            self._engines[image] = Engine(
+                self.inference, job.codes[image], trace, dormant, residue, job.patterns
+            )
+        return self._engines[image]
+
+    def compute(self, unit: str) -> tuple[bytes, Spent]:
+        """A unit's shard, and what it took."""
+        job = self.job
+        structure, _, text = unit.rpartition("-")
+        number = int(text)
+        first = number * job.size
+        count = min(job.size, job.counts[structure] - first)
+        # Every unit of a structure draws as many, so that a larger campaign continues a smaller.
+        if structure in self.plan.tried_whole(job.counts):
+            upsets = self.plan.every(structure, first, count)
+        else:
+            upsets = self.plan.draw(structure, number, job.size, job.seed)[:count]
+        generator = np.random.default_rng([job.seed, 1, zlib.crc32(unit.encode())])
+        spent = Spent()
+        schema = PATTERN_SCHEMA if job.patterns else SCHEMA
+        columns: dict[str, list] = {name: [] for name in schema.names}
+        for image in range(len(job.codes)):
+            engine = self.engine(image)
+            chosen = np.flatnonzero(generator.random(job.size) < job.audit)
+            began = time.perf_counter()
+            before = engine.carry.computed
+            results = engine.run(upsets)
+            spent.shortcuts += time.perf_counter() - began
+            spent.carried += engine.carry.computed - before
+            engine.carry.forget()
+            began = time.perf_counter()
+            audited = {
+                int(n): results[n].agrees(engine.plain(upsets[n])) for n in chosen if n < count
+            }
+            spent.audit += time.perf_counter() - began
+            spent.audited += len(audited)
+            spent.disagreements += sum(not agrees for agrees in audited.values())
+            spent.faults += len(results)
+            for index, (upset, result) in enumerate(zip(upsets, results, strict=True)):
+                spent.paths[result.path] = spent.paths.get(result.path, 0) + 1
+                row = self._row(upset, result, image)
+                row |= {"number": first + index, "structure": structure}
+                row |= {"audited": index in audited, "agrees": audited.get(index)}
+                if job.patterns:
+                    row |= result.pattern.columns() if result.pattern else _NO_PATTERN
+                for name, value in row.items():
+                    columns[name].append(value)
+        return pack(columns), spent
+
+    def _row(self, upset: Upset, result: Result, image: int) -> dict:
+        name, word, bit = upset.bits[0]
+        run = self.inference.schedule.at(upset.cycle)
+        bounds = phase_bounds(run)
+        label = None if self.job.labels is None else int(self.job.labels[image])
+        address = word if self.space[name].kind == "memory" else None
+        own = of_guard(self.job.program, self.space, Site(name, address, bit))
+        right = None
+        if label is not None:
+            right = bool(result.output) and result.top == label
+        return {
+            "fault": upset_text(self.space, upset),
+            "signal": name,
+            "word": word,
+            "bit": bit,
+            "cycle": upset.cycle,
+            "layer": run.step.name,
+            "phase": next(
+                (phase for phase, (begin, end) in bounds.items() if begin <= upset.cycle < end),
+                "fetch",
+            ),
+            "image": image,
+            "effect": result.effect,
+            "died": result.died,
+            "detected": result.detected,
+            "false_alarm": result.detected and own,
+            "latency": result.latency,
+            "sdc5": result.sdc5,
+            "sdc10": result.sdc10,
+            "sdc20": result.sdc20,
+            "counts": result.counts,
+            "cycles": result.cycles,
+            "status": result.status,
+            "right": right,
+            "path": result.path,
+        }
+
+
+_worker: tuple[str, Worker] | None = None
+
+
+def compute(payload: bytes, unit: str) -> tuple[str, bytes, Spent]:
+    """A unit of a pickled job, in whatever process this is."""
+    global _worker
+    name = hashlib.sha256(payload).hexdigest()
+    if _worker is None or _worker[0] != name:
+        torch.set_num_threads(1)
+        _worker = name, Worker(pickle.loads(zlib.decompress(payload)))
+    return (unit, *_worker[1].compute(unit))
+
+
+def run_units(
+    job: Job, units: Sequence[str], processes: int = 1, scheduler: str = ""
+) -> Iterator[tuple[str, bytes, Spent]]:
+    """Compute units, in any order.
+
+    Parameters
+    ----------
+    processes : int
+        Local processes.
+    scheduler : str
+        Address of a Dask scheduler whose workers do it instead.
+
+    Raises
+    ------
+    HoldfastError
+        Processes die again and again; with a scheduler, as of `fault.campaign.cluster.on_cluster`.
+    """
+    payload = zlib.compress(pickle.dumps(job), 1)
+    if scheduler:
+        # Imported here: it takes a second, and most campaigns do without.
+        from .cluster import on_cluster
+
+        yield from on_cluster(compute, payload, units, scheduler)
+        return
+    results = in_processes(partial(compute, payload), units, processes, _DIED, _BREAKS)
+    with contextlib.closing(results):
+        for _, result in results:
+            yield result

@@ -1,0 +1,266 @@
+"""Faults in layers on the compiled engine: what `cocotb_bench` does in cocotb, cycle for cycle.
+
+A fault starts from the golden model's state in its cycle. Golden and faulty model then run side by
+side while the fault's spread is watched; if their whole states are equal afterwards, the rest is
+the golden run.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.fault.model.fault import Fault
+from holdfast.gen.roles import Role
+from holdfast.sim.compiled.bus import FastBus
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.register_port import FastRegisterBus
+from holdfast.sim.driver import (
+    chunk_writes,
+    control_word,
+    loads,
+    network_writes,
+)
+from holdfast.sim.machine.banks import (
+    banks_before,
+    banks_of,
+    check_written,
+    words_of,
+)
+
+from .cocotb_bench import (
+    DRAIN,
+    Ending,
+    GoldenRun,
+    Job,
+    Observation,
+    Work,
+    trace_cycles,
+)
+
+__all__ = ["FastBench"]
+
+
+@dataclass
+class _Left(Ending):
+    """How a run ended, and what is left that the golden run does not leave."""
+
+    flip_flops: tuple[str, ...] = ()
+    memories: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+
+class _Interrupt:
+    """The cycle in which a model's interrupt rises for the first time."""
+
+    def __init__(self, model: FastModel):
+        self.model = model
+        self.level = model.peek("interrupt")
+        self.cycle: int | None = None
+
+    def look(self, cycle: int) -> None:
+        level = self.model.peek("interrupt")
+        if level > self.level and self.cycle is None:
+            self.cycle = cycle
+        self.level = level
+
+    def wait(self, begin: int, limit: int) -> None:
+        """Run until it rises, or to cycle `limit` of a run that began at `begin`."""
+        model = self.model
+        for level in (0, 1) if self.level else (1,):
+            left = begin + limit - model.cycles
+            if left <= 0 or model.run_until("interrupt", level, left) is None:
+                return
+        self.cycle = model.cycles - begin
+
+
+class FastBench:
+    """Runs the layers of a job.
+
+    Parameters
+    ----------
+    on_fault : Callable
+        Called after every fault.
+    """
+
+    def __init__(self, job: Job, on_fault: Callable[[], None] = lambda: None):
+        self.job = job
+        self.program = job.program
+        self.on_fault = on_fault
+        self.span = trace_cycles(job.program)
+        self.golden = FastModel(job.netlist)
+        self.faulty = FastModel(job.netlist)
+        self.flip_flops = {flip_flop.name for flip_flop in job.netlist.flip_flops}
+        self.memories = [memory.name for memory in job.netlist.memories]
+        self.accumulators = {*job.netlist.names(Role.ACCUMULATOR_WORDS)}
+
+    def run(self) -> Iterator[tuple[GoldenRun, list[Observation]]]:
+        """The golden run of every piece of work, and what its faults did."""
+        self._reset()
+        bus = FastBus(self.golden)
+        for address, data in network_writes(self.program):
+            bus.write(address, data)
+        for work in self.job.work:
+            run = self._golden(work)
+            for fault in work.faults:
+                fault.check_cycle(run.cycles)
+            found: dict[Fault, Observation] = {}
+            # Forward in time: the golden model never goes back further than it was watched.
+            for fault in sorted(work.faults, key=lambda fault: fault.cycle):
+                found[fault] = self._faulty(fault)
+                self.on_fault()
+            yield run, [found[fault] for fault in work.faults]
+
+    def _golden(self, work: Work) -> GoldenRun:
+        """Run a layer without a fault; the golden model then stands at its cycle 0."""
+        model, program = self.golden, self.program
+        self.step = step = next(step for step in program.steps if step.name == work.layer)
+        tensors = self.job.golden[work.image]
+        self._prepare(banks_before(program, step, tensors))
+        self.idle = model.snapshot()
+
+        started = self._begin(model)
+        first = model.snapshot()
+        self.begin = model.cycles
+        self.limit = 10_000_000
+        interrupt = _Interrupt(model)
+        interrupt.wait(self.begin, self.limit)
+        self.ending = ending = self._end(model, self.begin, interrupt.cycle)
+        assert started and ending.ended and not ending.status, f"{step.name} ended with {ending}"
+        self.limit = 2 * ending.cycles + 1000
+        self.end = model.snapshot()
+        self.end_memories = {name: model.read_memory(name) for name in self.memories}
+        banks = banks_of(self.job.netlist, program.config, self.end_memories)
+        check_written(program, step, banks, tensors)
+        model.restore(first)
+        return GoldenRun(
+            layer=step.name,
+            image=work.image,
+            cycles=ending.cycles,
+            guard_output=ending.guard_output,
+            guard_input=ending.guard_input,
+            banks=banks,
+        )
+
+    def _faulty(self, fault: Fault) -> Observation:
+        if fault.cycle < 0:
+            return self._before_start(fault)
+        golden, faulty = self.golden, self.faulty
+        golden.step(self.begin + fault.cycle - golden.cycles)
+        moment = golden.snapshot()
+        faulty.restore(moment)
+        interrupt = _Interrupt(faulty)
+        _flip(faulty, fault)
+        # The flip itself can raise it.
+        interrupt.look(fault.cycle + 1)
+        reached: set[str] = set()
+        held = False
+        differing: list[str] = []
+        for cycle in range(fault.cycle + 1, fault.cycle + 1 + self.span):
+            golden.step()
+            faulty.step()
+            interrupt.look(cycle)
+            differing = faulty.differences(golden.snapshot())
+            names = self.flip_flops.intersection(differing)
+            held = held or (cycle == fault.cycle + 1 and fault.site.signal in names)
+            reached |= names
+        reached |= self.accumulators.intersection(differing)
+        golden.restore(moment)
+        if differing or interrupt.cycle not in (None, self.ending.cycles):
+            ending = self._rest(faulty, self.begin, interrupt)
+        else:
+            ending = self.ending
+        return _observation(fault, ending, held, frozenset(reached - {fault.site.signal}))
+
+    def _before_start(self, fault: Fault) -> Observation:
+        """A flip in the idle accelerator, before the host's writes."""
+        model = self.faulty
+        model.restore(self.idle)
+        _flip(model, fault)
+        model.step(2)
+        if self._begin(model):
+            ending = self._rest(model, model.cycles, _Interrupt(model))
+        else:
+            ending = self._compared(model, _Left())
+        return _observation(fault, ending)
+
+    def _rest(self, model: FastModel, begin: int, interrupt: _Interrupt) -> _Left:
+        """From where a faulty run stands to what it leaves."""
+        if interrupt.cycle is None:
+            interrupt.wait(begin, self.limit)
+        return self._compared(model, self._end(model, begin, interrupt.cycle))
+
+    def _begin(self, model: FastModel) -> bool:
+        """The host's writes up to the start; whether the port took them."""
+        bus = FastRegisterBus(model)
+        word = control_word(start=True, interrupt=True, **self.job.settings)
+        writes = {"guard_output": 0, "guard_input": 0, "first": self.step.first}
+        writes |= {"count": self.step.count, "control": word}
+        return all(bus.write(name, value) for name, value in writes.items())
+
+    def _end(self, model: FastModel, begin: int, interrupted: int | None) -> _Left:
+        """Let the pipelines drain and read what the host reads."""
+        cycles = self.limit if interrupted is None else interrupted
+        model.step(max(1, begin + cycles + DRAIN + 1 - model.cycles))
+        bus = FastRegisterBus(model)
+        answers = [bus.read(name) for name in ("status", "guard_output", "guard_input")]
+        model.step(2)
+        ending = _Left(cycles=cycles)
+        ending.take(interrupted is not None, *answers)
+        return ending
+
+    def _compared(self, model: FastModel, ending: _Left) -> _Left:
+        """Add what differs from the golden end."""
+        differing = model.differences(self.end)
+        ending.flip_flops = tuple(name for name in differing if name in self.flip_flops)
+        for name in differing:
+            if name not in self.flip_flops:
+                words = model.read_memory(name)
+                wrong = (words != self.end_memories[name]).reshape(len(words), -1).any(1)
+                ending.memories[name] = [
+                    (address, model.read(name, address))
+                    for address in np.flatnonzero(wrong).tolist()
+                ]
+        return ending
+
+    def _prepare(self, banks: NDArray[np.int8]) -> None:
+        """Bring the golden model into the state in which the layer starts."""
+        model, program = self.golden, self.program
+        self._reset()
+        bus = FastBus(model)
+        for load in loads(program, self.step.first, self.step.count):
+            for address, data in chunk_writes(load.chunk):
+                bus.write(address, data)
+        for name, words in words_of(self.job.netlist, program.config, banks).items():
+            model.write_memory(name, words)
+        for name in self.accumulators:
+            model.write_memory(name, np.zeros_like(model.read_memory(name)))
+        FastRegisterBus(model).quiet()
+        model.step(DRAIN)
+
+    def _reset(self) -> None:
+        FastRegisterBus(self.golden).quiet()
+        self.golden.reset(3)
+        self.golden.step(DRAIN)
+
+
+def _flip(model: FastModel, fault: Fault) -> None:
+    site = fault.site
+    model.flip(site.signal, site.bit, site.address or 0)
+
+
+def _observation(
+    fault: Fault, ending: _Left, held: bool = False, reached: frozenset[str] = frozenset()
+) -> Observation:
+    return Observation(
+        fault=fault,
+        ended=ending.ended,
+        status=ending.status,
+        cycles=ending.cycles,
+        guard_output=ending.guard_output,
+        guard_input=ending.guard_input,
+        held=held,
+        reached=reached,
+        flip_flops=ending.flip_flops,
+        memories=ending.memories,
+    )

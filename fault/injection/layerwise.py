@@ -1,0 +1,302 @@
+"""Injecting faults and summarizing what they did.
+
+results = inject(build, program, images, faults, GuardSettings(output=True))
+rows = summarize(results, space, cycles)
+"""
+
+import pickle
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from holdfast.base.errors import HoldfastError
+from holdfast.base.leftovers import scratch
+from holdfast.base.statistics import (
+    Estimate,
+    Sample,
+    share,
+    stratified,
+)
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.outcome.classify import EFFECTS, FaultResult, classify
+from holdfast.nn.compiler.program import Program
+from holdfast.nn.graph.golden import Golden, Result
+from holdfast.nn.graph.guard_modes import (
+    GUARD_OFF,
+    GUARD_ON,
+    GuardSettings,
+    check_guard,
+)
+from holdfast.sim.cocotb.build import Build, run_cocotb
+from holdfast.sim.compiled.model import FastBuild
+from holdfast.sim.driver import loads
+
+from .cocotb_bench import (
+    MARK,
+    GoldenRun,
+    Job,
+    Observation,
+    Work,
+)
+from .compiled_bench import FastBench
+
+__all__ = ["Row", "Runs", "check_not_streamed", "inject", "layer_cycles", "observe", "paired",
+           "simulate_work", "summarize"]  # fmt: skip
+
+
+@dataclass
+class Runs:
+    """What the simulation of some faults of one layer and image showed."""
+
+    golden: GoldenRun
+    observations: list[Observation]
+
+
+def inject(
+    build: Build | FastBuild,
+    program: Program,
+    images: Tensor,
+    faults: Sequence[Fault],
+    guard: GuardSettings = GUARD_OFF,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[FaultResult]:
+    """Inject faults into the running RTL and classify each.
+
+    Parameters
+    ----------
+    build : Build or FastBuild
+        Simulation of the accelerator; both engines give the same results.
+    images : int8 [N, C, H, W]
+        Input codes; a fault's image is its index.
+    progress : Callable
+        Called with the faults done and the faults in all, after every fault.
+
+    Returns
+    -------
+    list of FaultResult
+        In the order of ``faults``.
+
+    Raises
+    ------
+    HoldfastError
+        A fault does not exist, or the guard is asked for and not in the netlist.
+    """
+    space = FaultSpace.of(build.netlist)
+    golden = guard.golden(program.graph)
+    _check(program, space, images, faults, guard)
+    clean = {n: golden.run(images[n : n + 1]) for n in sorted({f.image for f in faults})}
+    results: dict[Fault, FaultResult] = {}
+    for runs in observe(build, program, clean, faults, guard, progress):
+        part = classify(
+            program, space, golden, clean[runs.golden.image], runs.golden, runs.observations
+        )
+        for observation, result in zip(runs.observations, part, strict=True):
+            results[observation.fault] = result
+    return [results[fault] for fault in faults]
+
+
+def paired(
+    build: Build | FastBuild,
+    program: Program,
+    images: Tensor,
+    faults: Sequence[Fault],
+    guard: GuardSettings = GUARD_ON,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[FaultResult], list[FaultResult]]:
+    """The same faults on the same netlist with the guard off and on."""
+
+    def second_half(done: int, total: int) -> None:
+        if progress is not None:
+            progress(total + done, 2 * total)
+
+    def first_half(done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, 2 * total)
+
+    off = inject(build, program, images, faults, GUARD_OFF, first_half)
+    return off, inject(build, program, images, faults, guard, second_half)
+
+
+def observe(
+    build: Build | FastBuild,
+    program: Program,
+    references: Mapping[int, Result],
+    faults: Sequence[Fault],
+    guard: GuardSettings = GUARD_OFF,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Runs]:
+    """Simulate faults, layer by layer; ``references`` are golden runs of single images."""
+    groups: dict[tuple[str, int], dict[Fault, None]] = {}
+    order = [step.name for step in program.steps]
+    for fault in sorted(faults, key=lambda f: (f.image, order.index(f.layer))):
+        groups.setdefault((fault.layer, fault.image), {})[fault] = None
+    work = [Work(layer, image, tuple(group)) for (layer, image), group in groups.items()]
+    yield from simulate_work(build, program, references, work, guard, progress)
+
+
+def layer_cycles(build: Build | FastBuild, program: Program, image: Tensor) -> dict[str, int]:
+    """Clock cycles of every layer, counted as a fault's cycle is; the same for every image.
+
+    Parameters
+    ----------
+    image : int8 [1, C, H, W]
+    """
+    references = {0: Golden(program.graph).run(image)}
+    work = [Work(step.name, 0, ()) for step in program.steps]
+    runs = simulate_work(build, program, references, work, GUARD_OFF)
+    return {part.golden.layer: part.golden.cycles for part in runs}
+
+
+def simulate_work(
+    build: Build | FastBuild,
+    program: Program,
+    references: Mapping[int, Result],
+    work: list[Work],
+    guard: GuardSettings,
+    progress: Callable[[int, int], None] | None = None,
+    waves: Path | None = None,
+) -> Iterator[Runs]:
+    """Run one simulation; what has a limit of its own is not returned."""
+    golden: list[dict[str, NDArray[np.int8]]] = [{} for _ in range(max(references, default=-1) + 1)]
+    for image, result in references.items():
+        golden[image] = {name: value[0].numpy() for name, value in result.outputs.items()}
+    job = Job(build.netlist, program, golden, guard.control, work)
+    total = sum(len(part.faults) for part in work)
+    if isinstance(build, FastBuild):
+        done = count(1)
+        bench = FastBench(job, lambda: progress(next(done), total) if progress else None)
+        for run, observations in bench.run():
+            yield Runs(run, observations)
+        return
+
+    def on_line(line: str) -> None:
+        if progress is not None and line.startswith(MARK):
+            progress(int(line.removeprefix(MARK)), total)
+
+    with scratch() as folder:
+        (folder / "job").write_bytes(pickle.dumps(job))
+        files = {"job": str(folder / "job"), "results": str(folder / "results")}
+        run_cocotb(
+            build, "holdfast.fault.injection.cocotb_bench", parameters=files,
+            folder=folder / "run", on_line=on_line, waves=waves,
+        )  # fmt: skip
+        with (folder / "results").open("rb") as stream:
+            for part in work:
+                if part.limit:
+                    continue
+                run = pickle.load(stream)
+                for fault in part.faults:
+                    fault.check_cycle(run.cycles)
+                yield Runs(run, [pickle.load(stream) for _ in part.faults])
+
+
+@dataclass(frozen=True)
+class Row:
+    """Effects in one structure, or in all.
+
+    Attributes
+    ----------
+    bits, population : int
+        Bits, and bits times cycles of the layers.
+    faults : int
+        Faults injected.
+    counts : dict of int
+        Faults by effect.
+    shares : dict of Estimate
+        Share and interval of every effect; ``sdc1`` also as ``undetected_sdc1``, and ``detected``.
+        In the row ``total``: weighted by population.
+    """
+
+    structure: str
+    bits: int
+    population: int
+    faults: int
+    counts: dict[str, int]
+    shares: dict[str, Estimate]
+
+
+def summarize(
+    results: Sequence[FaultResult],
+    space: FaultSpace,
+    cycles: Mapping[str, int],
+    confidence: float = 0.95,
+) -> list[Row]:
+    """A row for every structure that was hit, and the total over all structures, weighted.
+
+    Parameters
+    ----------
+    cycles : Mapping
+        Clock cycles of every layer that could be hit.
+    """
+    window = sum(cycles.values())
+    rows = []
+    counted = {
+        name: _counts([result for result in results if result.structure == name])
+        for name in space.structures
+    }
+    kinds = list(_counts([]))
+    tried = {n: sum(c[effect] for effect in EFFECTS) for n, c in counted.items()}
+    for name, counts in counted.items():
+        if tried[name]:
+            shares = {
+                kind: share(Sample.counted(counts[kind], tried[name]), confidence) for kind in kinds
+            }
+            bits = space.bits(name)
+            rows.append(Row(name, bits, bits * window, tried[name], counts, shares))
+    population = {name: space.population(window, name) for name in space.structures}
+    weighted = {
+        kind: stratified(
+            {name: Sample.counted(counts[kind], tried[name]) for name, counts in counted.items()},
+            population,
+            confidence,
+        )
+        for kind in kinds
+    }
+    total = _counts(results)
+    rows.append(Row("total", space.bits(), sum(population.values()), len(results), total, weighted))
+    return rows
+
+
+def _counts(results: Sequence[FaultResult]) -> dict[str, int]:
+    counts = {effect: sum(r.effect == effect for r in results) for effect in EFFECTS}
+    counts["detected"] = sum(r.detected for r in results)
+    counts["undetected_sdc1"] = sum(r.effect == "sdc1" and not r.detected for r in results)
+    return counts
+
+
+def _check(
+    program: Program,
+    space: FaultSpace,
+    images: Tensor,
+    faults: Sequence[Fault],
+    guard: GuardSettings,
+) -> None:
+    layers = [step.name for step in program.steps]
+    for fault in faults:
+        fault.check_site(space, layers, len(images))
+    check_guard(program.config, guard)
+    check_not_streamed(program, {fault.layer for fault in faults})
+
+
+def check_not_streamed(program: Program, layers: Collection[str]) -> None:
+    """Refuse layers whose weights the host writes while they run: no two such runs are alike.
+
+    Raises
+    ------
+    HoldfastError
+        Names the layer.
+    """
+    for step in program.steps:
+        late = [load for load in loads(program, step.first, step.count) if load.after > step.first]
+        if late and step.name in layers:
+            raise HoldfastError(
+                f"layer {step.name} needs weights that are written while it runs; faults need a "
+                f"weight_depth above {program.config.weight_depth} or a param_depth above "
+                f"{program.config.param_depth}."
+            )

@@ -1,0 +1,490 @@
+"""A compiled model that runs beside its recorded golden run.
+
+    follower = Follower(model)
+    trace = follower.record(limit, moments, empty)       # from the present state, cycle 0
+    follower.golden = trace
+    end = follower.inject(upset, limit)                  # from the nearest boundary, until equal
+    end.memories                                         # words that differ there
+
+A fault costs its own window: the model starts from the golden state at or before the fault and
+stops at the first boundary at which every live register is golden again; registers are compared
+exactly. What the memories then still hold is returned. *Free* registers are read by nothing but
+the host: counters. Where a layer begins late, or early, the run is compared with the golden run of
+so many cycles before: from equal states on, both do the same.
+"""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.gen.roles import Role
+from holdfast.sim.compiled.model import FastModel, Native, processor
+from holdfast.sim.verilate import (
+    cached,
+    compile_sources,
+    link,
+    tool_versions,
+)
+
+__all__ = [
+    "FREE",
+    "Differences",
+    "End",
+    "Follower",
+    "Trace",
+    "Upset",
+    "native_library",
+]
+
+FREE = (Role.COUNTER, Role.GUARD_COUNTER)
+"""Registers that influence nothing but what the host reads; a test flips every bit of them."""
+
+_INTERRUPT = "interrupt"
+_ROOM = 1 << 16
+_NEVER = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Upset:
+    """Bits that become wrong.
+
+    Attributes
+    ----------
+    bits : tuple of (name, word, bit)
+        Registers (word 0) and words of memories.
+    cycle : int
+        First cycle in which they are wrong.
+    stuck : int or None
+        None: inverted once. 0, 1: held at this value.
+    duration : int
+        Cycles for which they are held; 0: to the end.
+    """
+
+    bits: tuple[tuple[str, int, int], ...]
+    cycle: int
+    stuck: int | None = None
+    duration: int = 0
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A golden run.
+
+    Attributes
+    ----------
+    moments : uint64 [boundaries]
+        Cycles of the golden run in which its state is kept; the last is its end.
+    empty : uint8 [boundaries]
+        1 where the pipeline is empty: what stale registers then hold is not used.
+    states : uint8 [boundaries, bytes]
+        Registers and inputs then.
+    first : uint64 [boundaries + 1]
+        Where the changes of each boundary begin.
+    words, values : uint32
+        Memory words that changed since the boundary before.
+    counts : uint32 [cycles + 1]
+        Guard violations counted.
+    indices : uint64
+        Cycle in which each descriptor but the first became the current one.
+    begin : uint8
+        Memories at cycle 0.
+    """
+
+    moments: NDArray[np.uint64]
+    empty: NDArray[np.uint8]
+    states: NDArray[np.uint8]
+    first: NDArray[np.uint64]
+    words: NDArray[np.uint32]
+    values: NDArray[np.uint32]
+    counts: NDArray[np.uint32]
+    indices: NDArray[np.uint64]
+    begin: NDArray[np.uint8]
+
+    @property
+    def cycles(self) -> int:
+        """To the interrupt."""
+        return len(self.counts) - 1
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays, one file each."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for field in fields(self):
+            np.save(folder / f"{field.name}.npy", getattr(self, field.name))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Trace":
+        """Map saved arrays into memory, shared by all processes that do."""
+        return cls(*(np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)))
+
+
+class Differences(NamedTuple):
+    """Words of a memory that are wrong.
+
+    Attributes
+    ----------
+    memory : str
+    words, golden, faulty : int64 [N]
+        Addresses, ascending, and what is and ought to be there, unsigned.
+    """
+
+    memory: str
+    words: NDArray[np.int64]
+    golden: NDArray[np.int64]
+    faulty: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a faulty run was left.
+
+    Attributes
+    ----------
+    kind : str
+        ``"equal"``: live registers are golden; ``"ended"``: the interrupt came; ``"hang"``.
+    cycle : int
+        Of the faulty run.
+    shift : int
+        Cycles by which it is late.
+    golden_cycle : int
+        The cycle of the golden run that it was compared with.
+    detected : int or None
+        First cycle in which the guard has counted more than in the golden run.
+    memories : list of Differences
+        Words that differ.
+    """
+
+    kind: str
+    cycle: int
+    shift: int
+    golden_cycle: int
+    detected: int | None
+    memories: list[Differences]
+
+
+class _Range(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("at", "packed", "size")]
+
+
+class _Flip(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("at", "mask")]
+
+
+class _Fault(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_uint64)
+        for name in ("cycle", "mode", "duration", "limit", "sync", "earliest")
+    ]
+
+
+class _Reply(ctypes.Structure):
+    _fields_ = [
+        ("kind", ctypes.c_uint64), ("cycle", ctypes.c_uint64), ("shift", ctypes.c_int64),
+        ("boundary", ctypes.c_uint64), ("detected", ctypes.c_uint64),
+        ("differences", ctypes.c_uint64),
+    ]  # fmt: skip
+
+
+class Follower:
+    """Runs faults on a model.
+
+    Parameters
+    ----------
+    model : FastModel
+        Of an accelerator, in the state of cycle 0 before :meth:`record`.
+    """
+
+    def __init__(self, model: FastModel):
+        self.model = model
+        self._library = native_library("lockstep", _declare)
+        native = model.native()
+        netlist = model.netlist
+        registers = [flip_flop.name for flip_flop in netlist.flip_flops]
+        free = [ff.name for ff in netlist.flip_flops if ff.held and ff.held.role in FREE]
+        # What they hold is not used while the pipeline is empty.
+        held = [ff.name for ff in netlist.flip_flops if ff.held and ff.held.pipeline]
+        self._guards = netlist.names(Role.GUARD_COUNTER)
+        inputs = [p.name for p in netlist.ports if p.direction == "input"]
+        inputs.remove(netlist.clock)
+        apart = {*free, *held}
+        groups = [[n for n in registers if n not in apart], held, free, inputs]
+        parts, offset = [], 0
+        self._packed: dict[str, int] = {}
+        sizes = []
+        for names in groups:
+            part, offset = self._ranges(native, names, offset, 1)
+            parts.append(part)
+            sizes.append(offset)
+        memories, memory_size = self._ranges(native, [m.name for m in netlist.memories], 0, 8)
+        parts.append(memories)
+        self._memories = sorted((self._packed[m.name], m.name) for m in netlist.memories)
+        self.state_bytes = sizes[-1]
+        self._places = native.places
+        flat = [entry for part in parts for entry in part]
+        guards = [native.places[name].offset for name in self._guards]
+        guards += [_NEVER] * (2 - len(guards))
+        (index,) = netlist.names(Role.DESCRIPTOR_INDEX)
+        places = [self.state_bytes, memory_size]
+        places += [native.places[index].offset, native.places[_INTERRUPT].offset, *guards]
+        self._follower = self._library.follower_new(
+            native.model, native.state, native.step, native.settle,
+            (_Range * len(flat))(*(_Range(*entry) for entry in flat)),
+            (ctypes.c_uint64 * 5)(*map(len, parts)),
+            (ctypes.c_uint64 * len(places))(*places),
+        )  # fmt: skip
+        self._differences = [np.empty(_ROOM, np.uint32) for _ in range(3)]
+        self._trace: Trace | None = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_follower", None):
+            self._library.follower_delete(self._follower)
+            self._follower = None
+
+    def _ranges(
+        self, native: Native, names: list[str], offset: int, align: int
+    ) -> tuple[list[tuple[int, int, int]], int]:
+        """Ranges of the model's memory in its order, adjacent ones joined, and the packed size."""
+        ranges: list[tuple[int, int, int]] = []
+        for name in sorted(names, key=lambda name: native.places[name].offset):
+            place = native.places[name]
+            offset += -offset % align
+            self._packed[name] = offset
+            size = place.element * place.count
+            at, packed, length = ranges[-1] if ranges else (-1, -1, 0)
+            if at + length == place.offset and packed + length == offset:
+                ranges[-1] = (at, packed, length + size)
+            else:
+                ranges.append((place.offset, offset, size))
+            offset += size
+        return ranges, offset + -offset % align
+
+    def record(self, limit: int, moments: NDArray[np.uint64], empty: NDArray[np.uint8]) -> Trace:
+        """Run from the present state, which is that of cycle 0, to the interrupt.
+
+        Parameters
+        ----------
+        moments : uint64
+            Cycles in which the state is kept: ascending, 0 the first, all before the end.
+        empty : uint8
+            1 for those of them in which the pipeline is empty.
+
+        Raises
+        ------
+        RuntimeError
+            It does not come within ``limit`` cycles.
+        """
+        cycles = self._library.follower_record(
+            self._follower, limit, _pointer(moments), len(moments)
+        )
+        self.model.changed(cycles)
+        if not cycles:
+            raise RuntimeError(f"the golden run has not ended after {limit} cycles")
+        sizes = (ctypes.c_uint64 * 6)()
+        self._library.follower_sizes(self._follower, sizes)
+        trace = Trace(
+            moments=np.append(moments, np.uint64(cycles)),
+            empty=np.append(empty, np.uint8(0)),
+            states=np.empty((sizes[0] // self.state_bytes, self.state_bytes), np.uint8),
+            first=np.empty(sizes[1], np.uint64),
+            words=np.empty(sizes[2], np.uint32),
+            values=np.empty(sizes[2], np.uint32),
+            counts=np.empty(sizes[3], np.uint32),
+            indices=np.empty(sizes[4], np.uint64),
+            begin=np.empty(sizes[5], np.uint8),
+        )
+        arrays = [getattr(trace, field.name) for field in fields(trace)[2:]]
+        self._library.follower_take(self._follower, *map(_pointer, arrays))
+        return trace
+
+    @property
+    def golden(self) -> Trace:
+        """The golden run that faults are compared with."""
+        assert self._trace is not None
+        return self._trace
+
+    @golden.setter
+    def golden(self, trace: Trace) -> None:
+        self._trace = trace
+        self._library.follower_golden(
+            self._follower, len(trace.states), trace.cycles, len(trace.indices),
+            *(_pointer(getattr(trace, field.name)) for field in fields(trace)),
+        )  # fmt: skip
+
+    def load(self, cycle: int) -> None:
+        """Put the model into the golden state of a cycle."""
+        trace = self.golden
+        boundary = int(np.searchsorted(trace.moments, cycle, side="right")) - 1
+        self._library.follower_load(self._follower, boundary)
+        self._library.follower_advance(self._follower, cycle)
+        self.model.changed()
+
+    def inject(self, upset: Upset, limit: int, *, whole: bool = False) -> End:
+        """Run a fault until the state is golden again, the interrupt comes, or it hangs.
+
+        Parameters
+        ----------
+        limit : int
+            Cycle at which a run that has not ended hangs.
+        whole : bool
+            Start at cycle 0 and run to the end, whatever the state: the plain RTL inference.
+        """
+        if whole:
+            self.load(0)
+            self._library.follower_advance(self._follower, upset.cycle)
+        else:
+            self.load(upset.cycle)
+        flips = []
+        for name, word, bit in upset.bits:
+            place = self._places[name]
+            flips.append((place.offset + word * place.element + bit // 8, 1 << bit % 8))
+        mode = 0 if upset.stuck is None else 1 + upset.stuck
+        duration = upset.duration or (limit + 1)
+        return self._run(flips, _Fault(upset.cycle, mode, duration, limit, not whole, 0))
+
+    def proceed(self, limit: int, earliest: int) -> End:
+        """Run the last fault on, until the state is golden at ``earliest`` (of the faulty run) or
+        later.
+        """
+        return self._run([], _Fault(0, 0, 0, limit, 1, earliest))
+
+    def _run(self, flips: list[tuple[int, int]], fault: _Fault) -> End:
+        reply = _Reply()
+        self._library.follower_run(
+            self._follower, (_Flip * len(flips))(*(_Flip(*flip) for flip in flips)), len(flips),
+            ctypes.byref(fault), ctypes.byref(reply), *map(_pointer, self._differences), _ROOM,
+        )  # fmt: skip
+        self.model.changed()
+        kind = ("equal", "ended", "hang")[reply.kind]
+        count = reply.differences
+        if count > _ROOM:
+            self._differences = [np.empty(count, np.uint32) for _ in range(3)]
+            raise RuntimeError(f"{count} memory words differ, more than {_ROOM}")
+        return End(
+            kind=kind,
+            cycle=reply.cycle,
+            shift=reply.shift,
+            golden_cycle=reply.cycle - reply.shift if kind == "equal" else self.golden.cycles,
+            detected=None if reply.detected == _NEVER else reply.detected,
+            memories=[] if kind == "hang" else self._words(count),
+        )
+
+    def _words(self, count: int) -> list[Differences]:
+        """Memory words from differing 32-bit parts of the packed memories, in ascending order."""
+        parts, golden, faulty = (a[:count] for a in self._differences)
+        ends = np.searchsorted(4 * parts.astype(np.int64), [s for s, _ in self._memories[1:]])
+        bounds = [0, *ends.tolist(), count]
+        found = []
+        for (start, name), low, high in zip(self._memories, bounds, bounds[1:], strict=False):
+            if low == high:
+                continue
+            element = self._places[name].element
+            first = 4 * parts[low:high].astype(np.int64) - start
+            values = golden[low:high], faulty[low:high]
+            if element > 4:
+                words, which = np.unique(first // element, return_inverse=True)
+                whole = [np.zeros(len(words), np.int64) for _ in values]
+                for total, part in zip(whole, values, strict=True):
+                    np.bitwise_or.at(total, which, part.astype(np.int64) << 8 * (first % element))
+                found.append(Differences(name, words, *whole))
+                continue
+            old, new = (np.ascontiguousarray(v).view(f"<u{element}") for v in values)
+            words = (first[:, None] + np.arange(0, 4, element)).ravel() // element
+            wrong = old != new
+            found.append(
+                Differences(
+                    name, words[wrong], old[wrong].astype(np.int64), new[wrong].astype(np.int64)
+                )
+            )
+        return found
+
+    def state(self) -> NDArray[np.uint8]:
+        """The registers of the present state, packed."""
+        packed = np.empty(self.state_bytes, np.uint8)
+        self._library.follower_state(self._follower, _pointer(packed))
+        return packed
+
+    def states(self, begin: int, end: int) -> NDArray[np.uint8]:
+        """The registers and inputs of the golden run in some cycles, packed, [cycle, byte]."""
+        packed = np.empty((end - begin, self.state_bytes), np.uint8)
+        self.load(begin)
+        self._library.follower_states(self._follower, end - begin, _pointer(packed))
+        self.model.changed(end - begin)
+        return packed
+
+    def place(self, name: str, bit: int) -> tuple[int, int] | None:
+        """Byte and bit of a register's or an input's bit in a packed state; None of other names."""
+        start = self._packed.get(name)
+        return None if start is None else (start + bit // 8, bit % 8)
+
+    def violations(self) -> int:
+        """Guard violations that the present state has counted."""
+        state = self.state()
+        return sum(self.value(state, name) for name in self._guards)
+
+    def value(self, state: NDArray[np.uint8], name: str) -> int:
+        """A register in a packed state."""
+        start = self._packed[name]
+        return int.from_bytes(state[start : start + self._places[name].element].tobytes(), "little")
+
+    def differing(self, state: NDArray[np.uint8], other: NDArray[np.uint8]) -> list[str]:
+        """Registers that differ between two packed states."""
+        return [
+            flip_flop.name
+            for flip_flop in self.model.netlist.flip_flops
+            if self.value(state, flip_flop.name) != self.value(other, flip_flop.name)
+        ]
+
+    def memory(self, name: str, cycle: int = 0) -> NDArray[np.uint64]:
+        """A memory of words of at most 64 bits, at cycle 0 of the golden run."""
+        place = self._places[name]
+        start = self._packed[name]
+        data = self.golden.begin[start : start + place.element * place.count]
+        return np.ascontiguousarray(data).view(f"<u{place.element}").astype(np.uint64)
+
+
+def native_library(name: str, declare: Callable[[ctypes.CDLL], None]) -> ctypes.CDLL:
+    """Compiles ``<name>.cpp`` beside this file on first use, and loads it."""
+    source = Path(__file__).with_name(f"{name}.cpp")
+    flags = ["-O3", "-std=gnu++20", "-fPIC", "-march=native", "-Wall"]
+
+    def make(folder: Path) -> None:
+        copy = folder / source.name
+        copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+        link(compile_sources([copy], folder, flags), folder / "library.so", ["-shared"])
+
+    path = (
+        cached(
+            name, [source.read_text(encoding="utf-8"), *flags, *tool_versions(), processor()], make
+        )
+        / "library.so"
+    )
+    library = ctypes.CDLL(str(path))
+    declare(library)
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    pointer, number = ctypes.c_void_p, ctypes.c_uint64
+    for name, result, arguments in (
+        ("new", pointer, [pointer] * 7),
+        ("delete", None, [pointer]),
+        ("record", number, [pointer, number, pointer, number]),
+        ("sizes", None, [pointer, pointer]),
+        ("take", None, [pointer] * 8),
+        ("golden", None, [pointer] + [number] * 3 + [pointer] * 9),
+        ("load", None, [pointer, number]),
+        ("advance", None, [pointer, number]),
+        ("run", None, [pointer, pointer, number] + [pointer] * 5 + [number]),
+        ("state", None, [pointer, pointer]),
+        ("states", None, [pointer, number, pointer]),
+    ):
+        function = getattr(library, f"follower_{name}")
+        function.restype, function.argtypes = result, arguments
+
+
+def _pointer(array: NDArray) -> int:
+    return array.ctypes.data

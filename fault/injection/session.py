@@ -1,0 +1,220 @@
+"""One inference of a whole network with one start, golden or with a fault, in the compiled engine.
+
+    inference = Inference(program, netlist, guard)
+    trace = inference.record(codes)              # golden; codes of one image, int8 [C, H, W]
+    inference.golden = trace
+    seen = inference.plain(upset)                # the whole inference in RTL, then the host's reads
+
+The host writes descriptors, parameters, weights and the image, clears the guard's counters and
+starts the run; cycle 0 follows the edge that accepts the start write. It then waits for the
+interrupt and reads status, counters and the last tensor. The accelerator was reset before and its
+memories were zero.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.outcome.classify import holds_constants
+from holdfast.nn.compiler.program import Program
+from holdfast.nn.graph.guard_modes import GuardSettings, check_guard
+from holdfast.sim.compiled.bus import BusError, FastBus
+from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.driver import (
+    REGISTER,
+    Accelerator,
+    control_word,
+    image_writes,
+    lanes_from_bytes,
+    status_part,
+    tensor_range,
+)
+from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.netlist.netlist import Netlist
+
+from .lockstep import (
+    End,
+    Follower,
+    Trace,
+    Upset,
+)
+
+__all__ = ["Inference", "Seen", "check_injectable"]
+
+_ANSWER = 1000
+"""Cycles in which the port has to answer."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a faulty inference showed.
+
+    Attributes
+    ----------
+    ended : bool
+        The interrupt came and the port answered.
+    status : int
+        `gen.layout.Status`.
+    cycles : int
+        To the interrupt.
+    counts : int
+        Guard violations counted, outputs and inputs.
+    output : int8 [C, H, W]
+        The last tensor as the host read it; empty if it could not be read.
+    left : bool
+        Something that differs is left that the next inference reads before it is written.
+    detected : int or None
+        First cycle in which the guard had counted more than in the golden run.
+    """
+
+    ended: bool
+    status: int
+    cycles: int
+    counts: int
+    output: NDArray[np.int8]
+    left: bool
+    detected: int | None = None
+
+
+def check_injectable(program: Program, guard: GuardSettings) -> None:
+    """Refuse what no campaign can be made of.
+
+    Raises
+    ------
+    HoldfastError
+        The weights do not fit the accelerator at once, or the guard is not there.
+    """
+    if not program.resident:
+        raise HoldfastError(
+            f"network {program.graph.network} does not fit the accelerator's weight memory of "
+            f"{program.config.weight_depth} words; campaigns need a weight_depth that holds it."
+        )
+    check_guard(program.config, guard)
+
+
+@dataclass
+class Inference:
+    """A program on a compiled accelerator.
+
+    Parameters
+    ----------
+    spacing : int
+        Cycles between golden states that are kept.
+
+    Attributes
+    ----------
+    limit : int
+        Cycle at which a run that has not ended hangs: twice the cycles of the cycle model + 1000.
+
+    Raises
+    ------
+    HoldfastError
+        From `check_injectable`.
+    """
+
+    program: Program
+    netlist: Netlist
+    guard: GuardSettings
+    spacing: int = 64
+    limit: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_injectable(self.program, self.guard)
+        self.schedule = Schedule(self.program)
+        self.limit = 2 * self.schedule.cycles + 1000
+        self.model = FastModel(self.netlist)
+        self.follower = Follower(self.model)
+        self.bus = FastBus(self.model, timeout=_ANSWER)
+
+    def record(self, codes: NDArray[np.int8]) -> Trace:
+        """Load the network and an image, run it and record the golden run.
+
+        Raises
+        ------
+        AssertionError
+            The run differs from the schedule.
+        """
+        model, program = self.model, self.program
+        model.reset()
+        for name, width in ((m.name, m.depth) for m in self.netlist.memories):
+            model.write_memory(name, np.zeros_like(model.read_memory(name)[:width]))
+        Accelerator(self.bus).load(program)
+        self.start(codes)
+        trace = self.follower.record(self.limit, *self.moments())
+        predicted = [run.fetch for run in self.schedule.runs[1:]]
+        assert trace.cycles == self.schedule.cycles, (trace.cycles, self.schedule.cycles)
+        assert trace.indices.tolist() == predicted, "the descriptors are not where they should be"
+        return trace
+
+    def moments(self) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+        """Cycles in which golden states are kept, and in which of them the pipeline is empty: at
+        equal distances, and in the last cycle before each layer's first pixel.
+        """
+        before = np.array([run.start[0] - 1 for run in self.schedule.runs], np.uint64)
+        even = np.arange(0, self.schedule.cycles, self.spacing, dtype=np.uint64)
+        moments = np.union1d(even, before)
+        return moments, np.isin(moments, before).astype(np.uint8)
+
+    def start(self, codes: NDArray[np.int8]) -> None:
+        """What the host does before every inference, up to cycle 0."""
+        program = self.program
+        for address, data in image_writes(program, codes):
+            self.bus.write(address, data)
+        registers = {"first": 0, "count": len(program.descriptors), "ready": 0xFFFF}
+        if program.config.guard:
+            registers |= {"guard_output": 0, "guard_input": 0}
+        for name, value in registers.items():
+            self.bus.write_word(REGISTER[name], value)
+        settings = self.guard.control if program.config.guard else {}
+        word = control_word(start=True, interrupt=True, **settings)
+        self.bus.post_word(REGISTER["control"], word)
+
+    @property
+    def golden(self) -> Trace:
+        """The golden run that faults are compared with."""
+        return self.follower.golden
+
+    @golden.setter
+    def golden(self, trace: Trace) -> None:
+        self.follower.golden = trace
+
+    def plain(self, upset: Upset) -> Seen:
+        """A fault in the RTL from cycle 0 to the end, and what the host then reads."""
+        return self.read_out(self.follower.inject(upset, self.limit, whole=True))
+
+    def read_out(self, end: End) -> Seen:
+        """What the host reads after a run that has ended, from the port."""
+        nothing = np.empty((0,), np.int8)
+        counts = 0
+        if end.kind == "hang":
+            return Seen(False, 0, end.cycle, counts, nothing, False, end.detected)
+        assert end.kind == "ended"
+        left = self._left(end)
+        place = self.program.graph.nodes[-1].name
+        try:
+            status = self.bus.read_word(REGISTER["status"])
+            if self.program.config.guard:
+                counts = self.bus.read_word(REGISTER["guard_output"])
+                counts += self.bus.read_word(REGISTER["guard_input"])
+                counts %= 1 << 32
+            data = self.bus.read(*tensor_range(self.program, place))
+        except BusError:
+            return Seen(False, 0, end.cycle, counts, nothing, left, end.detected)
+        finally:
+            self.bus.quiet()
+        output = self.program.tensor_codes(
+            place, lanes_from_bytes(data, self.program.config.word_lanes)
+        )
+        ended = bool(status_part(status, "done")) and not status_part(status, "busy")
+        code = status_part(status, "code")
+        return Seen(ended, code, end.cycle, counts, output, left, end.detected)
+
+    def _left(self, end: End) -> bool:
+        state, golden = self.follower.state(), self.golden.states[-1]
+        names = self.follower.differing(state, golden)
+        held = self.netlist.held
+        if any("inference" in held[name].live for name in names):
+            return True
+        return any(holds_constants(self.program, held[d.memory], d.words) for d in end.memories)

@@ -1,0 +1,224 @@
+"""Every bit of state that a fault can hit, by structure.
+
+    space = FaultSpace.of(netlist)
+    space.bits("weight")                       # flip-flop and memory bits of a structure
+    space.site("weight", 17)                   # the 17th of them: Site(signal, address, bit)
+
+The space is the enumeration of the netlist that is simulated; every register and memory belongs to
+exactly one structure, by the role that its unit gives it, and one without a role is an error, so
+that nothing is left out.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.roles import Held, Role
+from holdfast.gen.units.memory import LaneMemory
+from holdfast.sim.netlist.netlist import FlipFlop, Memory, Netlist
+
+__all__ = ["STRUCTURES", "FaultSpace", "Site", "State", "weight_word"]
+
+_STRUCTURE = {
+    Role.PE_ACTIVATION: "pe_activation",
+    Role.PE_WEIGHT: "weight",
+    Role.PE_SHADOW: "weight",
+    Role.WEIGHT_ROW: "weight",
+    Role.PE_PRODUCT: "partial_sum",
+    Role.PE_PARTIAL_SUM: "partial_sum",
+    Role.INPUT_WORD: "skew",
+    Role.INPUT_VECTOR: "skew",
+    Role.ARRAY_SKEW: "skew",
+    Role.RESIDUAL: "skew",
+    Role.OUTPUT_SKEW: "skew",
+    Role.ACCUMULATOR_WORDS: "accumulators",
+    Role.ACCUMULATOR_READ: "accumulators",
+    Role.ACCUMULATOR_FETCHED: "accumulators",
+    Role.ACCUMULATOR_STORED: "accumulators",
+    Role.ACCUMULATOR_ADDEND: "accumulators",
+    Role.ACCUMULATOR_TOTAL: "accumulators",
+    Role.REQUANTIZER: "requantizer",
+    Role.LANE_PARAMETERS: "requantizer",
+    Role.GUARD: "guard",
+    Role.GUARD_COUNTER: "guard",
+    Role.ACTIVATION_WORDS: "activation_memory",
+    Role.ACTIVATION_PORT: "activation_memory",
+    Role.WEIGHT_WORDS: "weight_memory",
+    Role.WEIGHT_PORT: "weight_memory",
+    Role.PARAMETER_WORDS: "parameter_memory",
+    Role.PARAMETER_PORT: "parameter_memory",
+    Role.PROGRAM_WORDS: "program_memory",
+    Role.PROGRAM_PORT: "program_memory",
+    Role.DESCRIPTOR_WORD: "sequencer",
+    Role.DESCRIPTOR_INDEX: "sequencer",
+    Role.CONTROL: "sequencer",
+    Role.COUNTER: "host",
+    Role.HOST: "host",
+}
+
+STRUCTURES = (
+    "pe_activation",
+    "weight",
+    "partial_sum",
+    "skew",
+    "accumulators",
+    "requantizer",
+    "guard",
+    "activation_memory",
+    "weight_memory",
+    "parameter_memory",
+    "program_memory",
+    "sequencer",
+    "host",
+)
+"""In the order of tables. ``weight``: weights and shadow weights of the PEs and the row on its way
+to them; ``partial_sum``: with the product register; ``skew``: input stage, input and residual skew,
+output alignment; ``accumulators`` and the four memories: with their registers; ``guard``: settings,
+counters, flags (its bounds are in ``parameter_memory`` and ``requantizer``); ``sequencer``:
+everything
+else that controls, tokens and addresses among it; ``host``: bus port and host registers."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A register or memory.
+
+    Attributes
+    ----------
+    signal : str
+        Hierarchical name in the netlist.
+    structure : str
+        One of :data:`STRUCTURES`.
+    kind : str
+        ``"flip-flop"`` or ``"memory"``.
+    width, depth : int
+        Bits of a word, and words; a register has a depth of 1.
+    held : Held
+        Role and place.
+    """
+
+    signal: str
+    structure: str
+    kind: str
+    width: int
+    depth: int
+    held: Held
+
+    @property
+    def bits(self) -> int:
+        """Bits in all."""
+        return self.width * self.depth
+
+
+@dataclass(frozen=True)
+class Site:
+    """One bit of state; ``address`` is None in a register."""
+
+    signal: str
+    address: int | None
+    bit: int
+
+
+class FaultSpace:
+    """All state of a netlist.
+
+    Parameters
+    ----------
+    states : sequence of State
+        Sorted by name within each structure.
+    """
+
+    def __init__(self, states: tuple[State, ...]):
+        self.states = states
+        self._by_name = {state.signal: state for state in states}
+
+    @classmethod
+    def of(cls, netlist: Netlist) -> "FaultSpace":
+        """The fault space of an accelerator's netlist.
+
+        Raises
+        ------
+        ValueError
+            A register or memory that belongs to no structure.
+        """
+        states = []
+        for register in netlist.flip_flops:
+            role = (structure_of(register), "flip-flop", register.width, 1)
+            states.append(State(register.name, *role, netlist.held[register.name]))
+        for memory in netlist.memories:
+            role = (structure_of(memory), "memory", memory.width, memory.depth)
+            states.append(State(memory.name, *role, netlist.held[memory.name]))
+        return cls(tuple(sorted(states, key=lambda state: state.signal)))
+
+    def __getitem__(self, signal: str) -> State:
+        return self._by_name[signal]
+
+    def __contains__(self, signal: str) -> bool:
+        return signal in self._by_name
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Structures that this netlist has, in the order of tables."""
+        return tuple(name for name in STRUCTURES if name in self._groups)
+
+    def members(self, structure: str) -> tuple[State, ...]:
+        """Registers and memories of a structure, by name."""
+        return self._groups[structure]
+
+    def bits(self, structure: str | None = None) -> int:
+        """Bits of a structure, or of all."""
+        if structure is None:
+            return sum(self._ends[name][-1] for name in self.structures)
+        return self._ends[structure][-1]
+
+    def population(self, cycles: int, structure: str | None = None) -> int:
+        """Bits times cycles."""
+        return self.bits(structure) * cycles
+
+    def site(self, structure: str, index: int) -> Site:
+        """Bit ``index`` of a structure, 0 to ``bits(structure) - 1``."""
+        ends = self._ends[structure]
+        if not 0 <= index < ends[-1]:
+            raise IndexError(f"{structure} has {ends[-1]} bits, not {index}")
+        position = bisect_right(ends, index)
+        state = self._groups[structure][position]
+        offset = index - (ends[position] - state.bits)
+        word, bit = divmod(offset, state.width)
+        return Site(state.signal, word if state.kind == "memory" else None, bit)
+
+    @cached_property
+    def _groups(self) -> dict[str, tuple[State, ...]]:
+        groups: dict[str, list[State]] = {}
+        for state in self.states:
+            groups.setdefault(state.structure, []).append(state)
+        return {name: tuple(members) for name, members in groups.items()}
+
+    @cached_property
+    def _ends(self) -> dict[str, list[int]]:
+        return {
+            name: list(accumulate(state.bits for state in members))
+            for name, members in self._groups.items()
+        }
+
+
+def structure_of(state: FlipFlop | Memory) -> str:
+    """The structure that a register or memory belongs to.
+
+    Raises
+    ------
+    ValueError
+        No unit says what it is for.
+    """
+    if state.held is None:
+        raise ValueError(f"{state.name} belongs to no structure of the fault space")
+    return _STRUCTURE[state.held.role]
+
+
+def weight_word(config: AcceleratorConfig, held: Held, address: int) -> tuple[int, int] | None:
+    """Lane and word of the weights that a word of a memory holds; None of another memory."""
+    if held.role is not Role.WEIGHT_WORDS:
+        return None
+    first = LaneMemory.split(config.weight_depth)[0] if held.place["part"] else 0
+    return int(held.place["lane"]), address + first

@@ -1,0 +1,1 @@
+"""Another injector's shortcuts, to measure their bias."""

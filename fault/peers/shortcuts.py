@@ -1,0 +1,170 @@
+"""Shortcuts of a published injector, as options, so that their bias can be measured.
+
+    Shortcuts(cycles="first-mac", requantize="tile")
+
+ENFOR-SA (VTS 2026; its public code of February 2026) simulates one DIM x DIM x DIM tile of a matrix
+product in RTL: DIM output pixels, DIM output channels, DIM of the reduction. Here DIM is the
+array's rows, and a tile is one block of as many consecutive output pixels within one output tile
+and one slice of the reduction (kernel position and channel block).
+
+``first-mac``
+    A fault strikes one layer, each as often as any other, one tile of it, all alike, and the
+    register when it holds its part of the processing element's first multiply-accumulate of that
+    tile. All that follows is exact.
+``slice``
+    Of an upset, only the slice that it strikes first is looked at, and requantized alone:
+    `fault.peers.slice`.
+``tile``
+    As ``slice``, and only the tile's pixels.
+
+All are for registers of processing elements in convolutions. None is what the hardware does.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.base.errors import HoldfastError
+from holdfast.base.text import shown
+from holdfast.gen.roles import Held, Role
+from holdfast.nn.compiler.program import Program
+from holdfast.nn.graph.graph import ConcatNode, ConvNode, DenseNode
+from holdfast.sim.machine.timeline import Run, Schedule
+
+__all__ = ["EXACT", "STRUCTURES", "Shortcuts", "convolutions", "delay", "first_macs",
+           "pixel_blocks"]  # fmt: skip
+
+STRUCTURES = ("pe_activation", "weight", "partial_sum")
+"""Those that processing elements have."""
+_DELAYS = {
+    Role.PE_WEIGHT: 0,
+    Role.PE_SHADOW: 0,
+    Role.PE_ACTIVATION: 1,
+    Role.PE_PRODUCT: 1,
+    Role.PE_PARTIAL_SUM: 2,
+}
+"""Cycles from the one that ends with a processing element's multiplication."""
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """What a campaign leaves out.
+
+    Attributes
+    ----------
+    cycles : str
+        ``all``, or ``first-mac``.
+    requantize : str
+        ``sum``: what the hardware requantizes; or ``slice``, ``tile``.
+
+    Raises
+    ------
+    HoldfastError
+        There is no such shortcut.
+    """
+
+    cycles: str = "all"
+    requantize: str = "sum"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("cycles", self.cycles, ("all", "first-mac")),
+            ("requantize", self.requantize, ("sum", "slice", "tile")),
+        ):
+            if value not in known:
+                raise HoldfastError(f"--{name} is one of {', '.join(known)}, not {shown(value)}.")
+
+    @property
+    def first_mac(self) -> bool:
+        return self.cycles == "first-mac"
+
+    @property
+    def alone(self) -> bool:
+        """Whether a part of the sum is requantized alone."""
+        return self.requantize != "sum"
+
+    @property
+    def any(self) -> bool:
+        return self.first_mac or self.alone
+
+    def __str__(self) -> str:
+        parts = ["--cycles first-mac"] * self.first_mac
+        parts += [f"--requantize {self.requantize}"] * self.alone
+        return " and ".join(parts)
+
+    def check(self, program: Program, single_upsets: bool, guarded: bool, audit: float) -> None:
+        """Refuse what a part of the sum cannot tell.
+
+        Parameters
+        ----------
+        single_upsets : bool
+            Every fault inverts one bit once.
+        guarded : bool
+            The range guard is on.
+        audit : float
+            Share of the faults that plain RTL computes again.
+
+        Raises
+        ------
+        HoldfastError
+            Names what does not go together.
+        """
+        if not self.alone:
+            return
+        option = f"--requantize {self.requantize}"
+        if not single_upsets:
+            raise HoldfastError(f"{option} takes single-bit upsets only.")
+        if guarded:
+            raise HoldfastError(f"{option} needs --guard off: a part of a sum has no bounds.")
+        if audit:
+            raise HoldfastError(
+                f"{option} is not what the RTL computes, which therefore cannot audit it: give "
+                "--audit 0."
+            )
+        for step in program.steps:
+            joined = isinstance(program.graph[step.target], ConcatNode)
+            if joined and step.name in convolutions(program):
+                raise HoldfastError(
+                    f"{option} does not know concatenations: layer {step.name} writes into "
+                    f"{step.target}."
+                )
+
+
+EXACT = Shortcuts()
+
+
+def convolutions(program: Program) -> tuple[str, ...]:
+    """Layers that the shortcuts know."""
+    return tuple(
+        step.name
+        for step in program.steps
+        if any(
+            isinstance(node := program.graph[name], ConvNode) and not isinstance(node, DenseNode)
+            for name in step.nodes
+        )
+    )
+
+
+def delay(held: Held) -> int | None:
+    """Cycles from the first row's activation at the array's edge to that in which a register of a
+    processing element holds what belongs to it; None of other registers.
+    """
+    if held.role not in _DELAYS:
+        return None
+    return int(held.place["row"]) + int(held.place["col"]) + _DELAYS[held.role]
+
+
+def pixel_blocks(run: Run) -> NDArray[np.int64]:
+    """First pixel of every block of pixels."""
+    return np.arange(0, run.pixels, run.config.rows)
+
+
+def first_macs(schedule: Schedule, layer: str) -> NDArray[np.int64]:
+    """Cycles in which the first pixel of each of a layer's tiles is at the array's edge."""
+    moments = [
+        (run.start[:, None] + pixel_blocks(run)).ravel() + run.timing.enter
+        for run in schedule.runs
+        if run.step.name == layer
+    ]
+    return np.concatenate(moments)

@@ -1,0 +1,70 @@
+"""What an injector finds that simulates one slice of the reduction and requantizes it alone.
+
+    form = ClosedForm(SliceResidue(program, schedule, guard, golden, netlist.held))
+
+What ENFOR-SA's convolution does (`shortcuts`), in the terms of the integer contract, for
+every pixel p and channel c that the upset changes in the slice that it strikes first, s being the
+sum over that slice alone and d what the upset adds to it:
+
+1. Both the golden and the faulty slice are taken for the whole sum:
+   ``q(s) = rs((s + bias) * M, S) + zp_out``, with zero points already taken off the activations,
+   and the channel's whole bias. Of a layer with a ReLU, q is clamped; of one without, it is cut to
+   the bits of a code, as the conversion to an 8-bit integer does.
+2. The convolution's golden code y becomes ``y - q(s) + q(s + d)`` modulo 2**act_bits: neither the
+   difference nor the sum saturates.
+
+A residual addition then takes that code. Later slices are left out; `TileResidue` leaves out the
+pixels beyond the block of DIM, too: of a weight, most of those that it serves.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.fault.analysis.memories import Effect, Residue
+from holdfast.sim.machine.layer_values import wrap
+from holdfast.sim.machine.timeline import Run
+
+__all__ = ["SliceResidue", "TileResidue"]
+
+Ints = NDArray[np.int64]
+
+
+class SliceResidue(Residue):
+    """As `Residue`, with `points` by the slice alone."""
+
+    def points(self, run: Run, tile: Ints, pixel: Ints, col: Ints, difference: Ints) -> Effect:
+        tile, pixel, col, difference = (
+            part.ravel() for part in np.broadcast_arrays(tile, pixel, col, difference)
+        )
+        bits, walk = self.config.act_bits, run.walk
+        struck = (tile == tile[0]) & self._near(pixel) & run.mask()[col]
+        tile, pixel, col, difference = (part[struck] for part in (tile, pixel, col, difference))
+        points = tile // run.reductions, pixel, col
+        values = self.values(run)
+        golden, _ = values.convolved(points, values.sums[points])
+        sums = values.slices(tile, pixel, col)
+        alone = values.scaled(points, sums)
+        faulty = values.scaled(points, wrap(sums + difference, self.config.acc_bits))
+        if walk["lo"] == walk["zero_out"]:
+            alone, faulty = (np.clip(v, walk["lo"], walk["hi"]) for v in (alone, faulty))
+        spliced = wrap(golden - alone + faulty, bits)
+        codes = values.added(points, spliced)
+        changed = codes != values.added(points, golden)
+        effect = Effect(run.step, summed=True)
+        target: list[tuple[Ints, Ints]] = []
+        if changed.any():
+            self._place(run, [axis[changed] for axis in points], codes[changed], target)
+        for index, found in target:
+            effect.tensors[run.step.target] = index, found.astype(np.int8)
+        return effect
+
+    def _near(self, pixel: Ints) -> NDArray[np.bool_]:
+        return np.ones(len(pixel), bool)
+
+
+class TileResidue(SliceResidue):
+    """As `SliceResidue`, with the pixels of one block alone."""
+
+    def _near(self, pixel: Ints) -> NDArray[np.bool_]:
+        block = pixel // self.config.rows
+        return block == block[0]

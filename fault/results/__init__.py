@@ -1,0 +1,1 @@
+"""Shares, intervals, tables and the report."""

@@ -1,0 +1,160 @@
+"""Terminal tables of a fault run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import JustifyMethod
+from rich.table import Table
+
+from holdfast.base.console import marked
+from holdfast.base.statistics import Estimate, Sample, share
+from holdfast.fault.injection.layerwise import Row
+from holdfast.fault.outcome.classify import EFFECTS, FaultResult
+
+__all__ = [
+    "compact",
+    "effects_table",
+    "fault_table",
+    "independent_table",
+    "interval",
+    "pairs_sentence",
+    "pairs_table",
+    "percent",
+    "ratio",
+]
+
+_HEADINGS = {"masked": "mask", "latent": "lat", "benign": "ben", "sdc1": "SDC1", "stopped": "stop",
+             "hang": "hang", "detected": "flag"}  # fmt: skip
+
+
+def interval(estimate: Estimate) -> str:
+    """Share and interval in per cent."""
+    return f"{estimate.value:.2%} ({estimate.low:.2%} to {estimate.high:.2%})"
+
+
+def fault_table(rows: Sequence[Row], title: str) -> Table:
+    """Structure by effect; the share of SDC-1 in per cent with its 95 % interval.
+
+    The last row's share is weighted by population.
+    """
+    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=0)
+    table.add_column("structure", no_wrap=True)
+    for name in ("bits", "n", *(_HEADINGS[name] for name in (*EFFECTS, "detected"))):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("SDC1 %, 95 %", justify="right", no_wrap=True)
+    for row in rows:
+        total = row.structure == "total"
+        if total:
+            table.add_section()
+        sdc1 = row.shares["sdc1"]
+        table.add_row(
+            "weighted" if total else row.structure,
+            compact(row.bits),
+            str(row.faults),
+            *(str(row.counts[name]) for name in (*EFFECTS, "detected")),
+            f"{sdc1.value:.1%} {sdc1.low:.1%}-{sdc1.high:.1%}".replace("%", ""),
+        )
+    return table
+
+
+def compact(number: int) -> str:
+    """A count in at most five characters."""
+    # From here on three digits would be a thousand.
+    if number >= 999_500:
+        return f"{number / 1e6:.3g}M"
+    return f"{number / 1e3:.3g}k" if number >= 1000 else str(number)
+
+
+def pairs_sentence(off: Sequence[FaultResult], on: Sequence[FaultResult]) -> str:
+    """What the guard changed on the same faults."""
+    bad_off = [result.effect == "sdc1" for result in off]
+    bad_on = [result.effect == "sdc1" for result in on]
+    prevented = sum(a and not b for a, b in zip(bad_off, bad_on, strict=True))
+    caused = sum(b and not a for a, b in zip(bad_off, bad_on, strict=True))
+    if not any(bad_off):
+        return f"No SDC-1 among {len(off)} faults with the guard off, {sum(bad_on)} with it on."
+    found = share(Sample.counted(prevented, sum(bad_off)))
+    return (
+        f"Of {sum(bad_off)} SDC-1 with the guard off, it prevents {prevented}: {interval(found)}; "
+        f"it causes {caused}."
+    )
+
+
+def effects_table(summary: dict[str, Any], guard: str) -> Table:
+    """Structure by effect over whole inferences, from `fault.results.summary.summarize`."""
+    table = Table(
+        title=f"Effects over the whole inference, guard {guard}", box=SIMPLE, pad_edge=False,
+        padding=0,
+    )  # fmt: skip
+    table.add_column("structure", no_wrap=True)
+    short = ("bits", "n", "mask", "lat", "ben", "SDC1", "stop", "hang", "SDC1 %")
+    for name in short:
+        table.add_column(f" {name}", justify="right", no_wrap=True)
+    effects = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
+    for name, entry in summary["structures"].items():
+        table.add_row(
+            name, compact(entry["bits"]), compact(entry["faults"]),
+            *(compact(entry["counts"][effect]) for effect in effects),
+            _range(entry["shares"]["sdc1"]),
+        )  # fmt: skip
+    table.add_section()
+    total = summary["total"]
+    table.add_row(
+        "weighted, %", compact(summary["bits"]), compact(summary["faults"]),
+        *(f"{100 * total[effect]['value']:.2f}" for effect in effects),
+        _range(total["sdc1"]),
+    )  # fmt: skip
+    return table
+
+
+def pairs_table(first: str, pairs: dict[str, dict[str, Any]]) -> Table:
+    """Comparisons with the first setting, from `fault.results.summary.compare` by the second."""
+    table = Table(
+        title=f"SDC-1 on the same faults, against {first}", box=SIMPLE, pad_edge=False, padding=0
+    )
+    table.add_column("structure", no_wrap=True)
+    for name in ("n", "prevented", "caused", "difference, %", "ratio"):
+        table.add_column(f" {name}", justify="right", no_wrap=True)
+    for second, entries in pairs.items():
+        table.add_row(marked((second, "bold")))
+        for name, entry in entries.items():
+            table.add_row(
+                name, compact(entry["faults"]), str(entry["prevented"]), str(entry["caused"]),
+                percent(entry["difference"]), ratio(entry["ratio"]),
+            )  # fmt: skip
+        table.add_section()
+    return table
+
+
+def independent_table(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Two campaigns with faults of their own, from `base.paired.independent` by kind."""
+    table = Table(title=f"Against {name}: faults of each its own, per cent", box=SIMPLE)
+    for column in ("share", "structure", "there", "here", "difference"):
+        justify: JustifyMethod = "left" if column in ("share", "structure") else "right"
+        table.add_column(column, justify=justify)
+    for kind, entries in kinds.items():
+        for structure, entry in entries.items():
+            shares = [entry["first"], entry["second"], entry["difference"]]
+            table.add_row(kind, structure, *(percent(s) if s else "-" for s in shares))
+    return table
+
+
+def ratio(estimate: Mapping[str, Any] | None) -> str:
+    """A ratio and its interval, or a dash; only the lower limit where there is no upper one."""
+    if estimate is None:
+        return "-"
+    if estimate["high"] is None:
+        return f"above {estimate['low']:.2f}"
+    return "{value:.2f} ({low:.2f}-{high:.2f})".format(**estimate)
+
+
+def percent(share: Mapping[str, float]) -> str:
+    """Share and interval of a summary in per cent, without the sign."""
+    low, value, high = (100 * share[name] for name in ("low", "value", "high"))
+    return f"{value:.2f} ({low:.2f}-{high:.2f})"
+
+
+def _range(share: Mapping[str, float]) -> str:
+    """Interval in per cent."""
+    return f" {100 * share['low']:.2g}-{100 * share['high']:.2g}"

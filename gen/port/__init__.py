@@ -1,0 +1,1 @@
+"""The host's side: AXI4, or a serial line."""

@@ -1,0 +1,1 @@
+"""Protection logic, one mechanism a file."""

@@ -1,0 +1,1 @@
+"""The units around the array, one component a file."""

@@ -1,0 +1,194 @@
+"""Runs the descriptors of a program."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import (
+    DESCRIPTOR,
+    DESCRIPTOR_STRIDE,
+    DESCRIPTOR_WORDS,
+    Status,
+)
+from holdfast.gen.roles import Kind, Role
+
+from .descriptor import Layer, lane_offsets
+
+__all__ = ["Sequencer"]
+
+
+class Sequencer(wiring.Component):
+    """Fetches a descriptor, checks it, starts the units and waits until the last pixel is written.
+
+    Parameters
+    ----------
+    drain : int
+        Cycles from the feeder's last pixel until its output is in memory.
+
+    Members
+    -------
+    start, first, count
+        Run ``count`` descriptors from ``first``; ignored while busy.
+    ready
+        A descriptor waits before it is fetched until its index is below ``ready``: the host may
+        still be writing its weights.
+    fetching, waiting
+        What a busy cycle is spent on, unless the feeder works.
+    busy, done, status, index
+        ``done`` and ``status`` hold until the next start; ``index`` is the current descriptor.
+    address, word
+        Program memory: word address, and its content one cycle later.
+    layer, go
+        Fields of the current descriptor, and the pulse that starts the units.
+    feeder_done, stop
+        From and to the feeder.
+    fault_*
+        A unit met an address outside its memory. The run ends with the matching status.
+    """
+
+    FAULTS = {
+        "fault_activation": Status.ACTIVATION_ADDRESS,
+        "fault_weight": Status.WEIGHT_ADDRESS,
+        "fault_parameter": Status.PARAMETER_ADDRESS,
+        "fault_output": Status.OUTPUT_ADDRESS,
+        "fault_residual": Status.RESIDUAL_ADDRESS,
+        "fault_accumulator": Status.ACCUMULATOR_ADDRESS,
+    }
+
+    STATE = {
+        r"word_(?P<word>\d+)": Kind(Role.DESCRIPTOR_WORD),
+        "index": Kind(Role.DESCRIPTOR_INDEX),
+        "fsm_state|busy": Kind(Role.CONTROL, live=("layer", "inference")),
+        r"\w+": Kind(Role.CONTROL),
+    }
+
+    def __init__(self, config: AcceleratorConfig, drain: int):
+        self.config = config
+        self._drain = drain
+        super().__init__(
+            {
+                "start": In(1),
+                "first": In(16),
+                "count": In(16),
+                "ready": In(16),
+                "fetching": Out(1),
+                "waiting": Out(1),
+                "busy": Out(1),
+                "done": Out(1),
+                "status": Out(8),
+                "index": Out(16),
+                "address": Out(range(config.program_depth * DESCRIPTOR_STRIDE)),
+                "word": In(32),
+                "layer": Out(Layer),
+                "go": Out(1),
+                "feeder_done": In(1),
+                "stop": Out(1),
+            }
+            | {name: In(1) for name in self.FAULTS}
+        )
+
+    def _illegal(self):
+        """Whether the descriptor could never run."""
+        layer, cfg = self.layer, self.config
+        counts = ("blocks", "kernel_h", "kernel_w", "co_tiles", "out_h", "out_w", "in_h", "in_w")
+        faults = [layer.magic != cfg.signature, layer.hold_weights & (layer.blocks != 1)]
+        faults += [layer[name] == 0 for name in counts]
+        faults += [
+            layer[name] >= cfg.act_banks for name in ("input_bank", "output_bank", "residual_bank")
+        ]
+        faults += [
+            layer.residual & (layer.residual_bank == layer.input_bank),
+            layer.sub_block >= cfg.sub_blocks,
+            ~Cat(layer.out_lane == offset for offset in lane_offsets(cfg)).any(),
+            ~Cat(layer.res_lane == offset for offset in lane_offsets(cfg)).any(),
+            (layer.lane_mask >> cfg.cols).any(),
+            (layer.add_multiplier_a >> cfg.add_multiplier_bits).any(),
+            (layer.add_multiplier_b >> cfg.add_multiplier_bits).any(),
+        ]
+        low, high = -(1 << (cfg.act_bits - 1)), (1 << (cfg.act_bits - 1)) - 1
+        codes = [f.name for f in DESCRIPTOR if f.signed and f.width == 8]
+        faults += [(layer[name] < low) | (layer[name] > high) for name in codes]
+        return Cat(faults).any()
+
+    def elaborate(self, platform):
+        m = Module()
+        words = [Signal(32, name=f"word_{index}") for index in range(DESCRIPTOR_WORDS)]
+        for field in DESCRIPTOR:
+            bits = words[field.word][field.offset : field.offset + field.width]
+            m.d.comb += self.layer[field.name].eq(bits)
+
+        fetch = Signal(range(DESCRIPTOR_WORDS + 1))
+        remaining = Signal(16)
+        drain = Signal(range(self._drain + 1))
+        m.d.comb += self.address.eq(Cat(fetch[: DESCRIPTOR_STRIDE.bit_length() - 1], self.index))
+        fault = Cat(getattr(self, name) for name in self.FAULTS).any()
+        # All words but the last, which has nothing to check, are in place a cycle before CHECK.
+        illegal = Signal()
+        m.d.sync += illegal.eq(self._illegal())
+
+        with m.FSM() as fsm:
+            hold = fsm.ongoing("FETCH") & (fetch == 0) & (self.index >= self.ready)
+            m.d.comb += [
+                self.waiting.eq(hold),
+                self.fetching.eq((fsm.ongoing("FETCH") & ~hold) | fsm.ongoing("CHECK")),
+            ]
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.d.sync += [
+                        self.done.eq(0),
+                        self.status.eq(Status.OK),
+                        self.index.eq(self.first),
+                        remaining.eq(self.count),
+                        fetch.eq(0),
+                        self.busy.eq(1),
+                    ]
+                    m.next = "FETCH"
+                    with m.If(
+                        (self.count == 0) | (self.first + self.count > self.config.program_depth)
+                    ):
+                        m.d.sync += [
+                            self.busy.eq(0),
+                            self.done.eq(1),
+                            self.status.eq(Status.PROGRAM_ADDRESS),
+                        ]
+                        m.next = "IDLE"
+            with m.State("FETCH"):
+                m.d.sync += fetch.eq(Mux(hold, 0, fetch + 1))
+                for index, word in enumerate(words):
+                    with m.If(fetch == index + 1):
+                        m.d.sync += word.eq(self.word)
+                with m.If(fetch == DESCRIPTOR_WORDS):
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.sync += drain.eq(self._drain)
+                with m.If(illegal):
+                    m.d.sync += [
+                        self.busy.eq(0),
+                        self.done.eq(1),
+                        self.status.eq(Status.BAD_DESCRIPTOR),
+                    ]
+                    m.next = "IDLE"
+                with m.Else():
+                    m.d.comb += self.go.eq(1)
+                    m.next = "RUN"
+            with m.State("RUN"):
+                m.d.comb += self.stop.eq(fault)
+                with m.If(self.feeder_done | fault):
+                    m.next = "DRAIN"
+            with m.State("DRAIN"):
+                m.d.sync += drain.eq(drain - 1)
+                with m.If(drain == 1):
+                    m.d.sync += fetch.eq(0)
+                    with m.If((remaining == 1) | (self.status != Status.OK)):
+                        m.d.sync += [self.busy.eq(0), self.done.eq(1)]
+                        m.next = "IDLE"
+                    with m.Else():
+                        m.d.sync += [self.index.eq(self.index + 1), remaining.eq(remaining - 1)]
+                        m.next = "FETCH"
+
+        with m.If((fsm.ongoing("RUN") | fsm.ongoing("DRAIN")) & (self.status == Status.OK)):
+            for name, status in self.FAULTS.items():
+                with m.If(getattr(self, name)):
+                    m.d.sync += self.status.eq(status)
+        return m

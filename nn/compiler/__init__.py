@@ -1,0 +1,1 @@
+"""From an integer graph to the accelerator's program."""

@@ -1,0 +1,1 @@
+"""Images and their labels, from wherever the user has them."""

@@ -1,0 +1,1 @@
+"""Error models at network level."""

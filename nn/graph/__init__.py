@@ -1,0 +1,1 @@
+"""The integer graph, its file and the golden model."""

@@ -1,0 +1,314 @@
+"""The golden model: runs an integer graph in PyTorch, exactly as the contract says."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .graph import (
+    AddNode,
+    AvgPoolNode,
+    ConcatNode,
+    ConvNode,
+    Graph,
+    MaxPoolNode,
+    Node,
+    ShortcutNode,
+    accumulator_bound,
+)
+
+__all__ = ["Golden", "GuardMode", "Result", "classes", "confidences", "round_shift"]
+
+GuardMode = Literal["bound", "zero"]
+
+
+@dataclass
+class Result:
+    """What a run computed.
+
+    Attributes
+    ----------
+    outputs : dict of int8 [N, C, H, W]
+        Output codes of the nodes that were kept.
+    output_violations, input_violations : dict of int64 [N]
+        Values outside the bounds of each guard that is on, by layer that ran and image.
+    """
+
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    output_violations: dict[str, Tensor] = field(default_factory=dict)
+    input_violations: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Golden:
+    """Runs a graph on the CPU.
+
+    Parameters
+    ----------
+    graph : Graph
+    output_guard, input_guard : "bound", "zero" or None
+        What each check of the range guard puts in place of a value outside its bounds; None: off.
+    fixed_bound : int, optional
+        The output guard's bounds are not learnt: values ``v - zero_point`` from the negative of
+        this on and below it pass, in average poolings too.
+
+    Attributes
+    ----------
+    observe : function of node, input codes and v before the output guard, or None
+        Called for every convolution and dense layer that runs.
+    disturb : function of node and v before the output guard, or None
+        Returns what takes v's place.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        output_guard: GuardMode | None = None,
+        input_guard: GuardMode | None = None,
+        fixed_bound: int | None = None,
+    ) -> None:
+        self.graph = graph
+        self.output_guard = output_guard
+        self.input_guard = input_guard
+        self.fixed_bound = fixed_bound
+        self.observe: Callable[[ConvNode, Tensor, Tensor], None] | None = None
+        self.disturb: Callable[[ConvNode, Tensor], Tensor] | None = None
+        self._nodes = {node.name: node for node in graph.nodes}
+        self._weights = {node.name: _Weights(node, graph.act_bits) for node in graph.weighted()}
+
+    def run(self, codes: Tensor, keep: Collection[str] | None = None) -> Result:
+        """Runs the whole graph on input codes, int8 [N, C, H, W]; keeps all nodes by default."""
+        result = Result()
+        self._run(self.graph.nodes, {self.graph.nodes[0].name: codes}, result, keep)
+        return result
+
+    def run_from(
+        self,
+        name: str,
+        output: Tensor,
+        cached: Mapping[str, Tensor],
+        images: Tensor | None = None,
+        keep: Collection[str] | None = None,
+    ) -> Result:
+        """Puts another output in a node's place and recomputes only what depends on it.
+
+        Parameters
+        ----------
+        name : str
+            The node whose output is replaced.
+        output : int8 [F, C, H, W]
+            The replacements, one for each of F faults.
+        cached : dict of int8 [N, C, H, W]
+            Outputs of a fault-free run; of the nodes that do not depend on ``name``, those that
+            are read beside it are needed.
+        images : int64 [F], optional
+            Which of the N images each fault belongs to. By default F = N, or N = 1.
+
+        Returns
+        -------
+        Result
+            ``name`` and the nodes that depend on it, or those of them in ``keep``.
+        """
+        changed = {self.graph[name].name}
+        todo = []
+        for node in self.graph.nodes:
+            if node.name not in changed and changed.intersection(node.inputs):
+                changed.add(node.name)
+                todo.append(node)
+        values = {name: output}
+        for node in todo:
+            for source in node.inputs:
+                if source not in changed and source not in values:
+                    other = cached[source]
+                    values[source] = (
+                        other.expand(len(output), -1, -1, -1) if images is None else other[images]
+                    )
+        result = Result()
+        self._run(todo, values, result, changed if keep is None else changed.intersection(keep))
+        return result
+
+    def compute(self, nodes: Iterable[Node], values: Mapping[str, Tensor]) -> Result:
+        """Runs some nodes, in order, on given outputs of those that they read."""
+        result = Result()
+        outputs = dict(values)
+        for node in nodes:
+            inputs = [outputs[name] for name in node.inputs]
+            outputs[node.name] = result.outputs[node.name] = self._compute(node, inputs, result)
+        return result
+
+    def logits(self, codes: Tensor, batch: int = 100) -> Tensor:
+        """Codes of the last node, int8 [N, classes], computed in batches."""
+        last = self.graph.nodes[-1].name
+        parts = [self.run(part, {last}).outputs[last].flatten(1) for part in codes.split(batch)]
+        return torch.cat(parts)
+
+    def sums(self, node: ConvNode | AvgPoolNode, x: Tensor) -> Tensor:
+        """acc of the contract, or an average pooling's sum of codes without their zero point,
+        int64 [N, C, H, W], of codes behind the input guard.
+        """
+        if isinstance(node, AvgPoolNode):
+            # at most 2^8 codes of 8 bits in each direction: exact in float64
+            centred = x.to(torch.float64) - self._source(node).zero_point
+            total = F.avg_pool2d(
+                centred, node.kernel, node.stride, node.padding, divisor_override=1
+            )
+            return total.to(torch.int64)
+        acc = self._weights[node.name].accumulate(x, self._source(node).zero_point)
+        return acc.to(torch.int64)
+
+    def before_guard(self, node: ConvNode, x: Tensor) -> Tensor:
+        """v of the contract, before output guard and clamp, int64 [N, C, H, W]."""
+        v = self.sums(node, x).mul_(_per_channel(node.multiplier))
+        shift = _per_channel(node.shift)
+        return round_shift(v, shift, self.graph.rounding).add_(node.zero_point)
+
+    def admitted(self, node: ConvNode, x: Tensor, result: Result) -> Tensor:
+        """Input codes behind the input guard, whose violations go into ``result``."""
+        if self.input_guard is None:
+            return x
+        inside = x.clamp(node.input_lo, node.input_hi)
+        result.input_violations[node.name] = (inside != x).sum((1, 2, 3))
+        if self.input_guard == "zero":
+            inside = torch.where(inside == x, x, self._source(node).zero_point)
+        return inside.to(torch.int8)
+
+    def finished(self, node: ConvNode | AvgPoolNode, v: Tensor, result: Result) -> Tensor:
+        """Output codes of v, behind output guard and clamp."""
+        bounds = self._bounds(node)
+        if bounds is not None:
+            widest = 1 << self.graph.act_bits + 7
+            v = v.clamp(-widest, widest - 1)
+            inside = v.clamp(*bounds)
+            result.output_violations[node.name] = (inside != v).sum((1, 2, 3))
+            if self.output_guard == "zero":
+                inside = torch.where(inside == v, v, node.zero_point)
+            v = inside
+        return v.clamp(node.lo, node.hi).to(torch.int8)
+
+    def _bounds(self, node: ConvNode | AvgPoolNode) -> tuple[Tensor, Tensor] | None:
+        """What the output guard lets pass; None: everything."""
+        if self.output_guard is None:
+            return None
+        if self.fixed_bound is not None:
+            centre = torch.tensor(node.zero_point)
+            return centre - self.fixed_bound, centre + self.fixed_bound - 1
+        if isinstance(node, AvgPoolNode):
+            return None
+        return _per_channel(node.guard_lo), _per_channel(node.guard_hi)
+
+    def _source(self, node: Node) -> Node:
+        return self._nodes[node.inputs[0]]
+
+    def _run(
+        self,
+        nodes: Iterable[Node],
+        values: dict[str, Tensor],
+        result: Result,
+        keep: Collection[str] | None,
+    ) -> None:
+        nodes = list(nodes)
+        last_use = {source: node.name for node in nodes for source in node.inputs}
+        for name, value in values.items():
+            if (name in self._nodes) and (keep is None or name in keep):
+                result.outputs[name] = value
+        for node in nodes:
+            if node.name not in values:
+                inputs = [values[source] for source in node.inputs]
+                values[node.name] = self._compute(node, inputs, result)
+                if keep is None or node.name in keep:
+                    result.outputs[node.name] = values[node.name]
+            for source in node.inputs:
+                if last_use[source] == node.name:
+                    values.pop(source, None)
+
+    def _compute(self, node: Node, inputs: list[Tensor], result: Result) -> Tensor:
+        x = inputs[0]
+        if isinstance(node, ConvNode):
+            return self._convolve(node, x, result)
+        if isinstance(node, AddNode):
+            a, b = (self._nodes[name].zero_point for name in node.inputs)
+            v = x.to(torch.int64).sub_(a).mul_(node.multiplier_a)
+            v += inputs[1].to(torch.int64).sub_(b).mul_(node.multiplier_b)
+            y = round_shift(v, torch.tensor(node.shift), self.graph.rounding)
+            return y.add_(node.zero_point).clamp_(node.lo, node.hi).to(torch.int8)
+        if isinstance(node, AvgPoolNode):
+            v = self.sums(node, x) * node.multiplier
+            v = round_shift(v, torch.tensor(node.shift), self.graph.rounding)
+            return self.finished(node, v.add_(node.zero_point), result)
+        if isinstance(node, MaxPoolNode):
+            return F.max_pool2d(x.to(torch.float32), node.kernel, node.stride, node.padding).to(
+                torch.int8
+            )
+        if isinstance(node, ShortcutNode):
+            picked = x[:, :, :: node.stride, :: node.stride]
+            more = node.shape[0] - picked.shape[1]
+            return F.pad(picked, (0, 0, 0, 0, 0, more), value=node.zero_point)
+        assert isinstance(node, ConcatNode), node.op
+        return torch.cat(inputs, 1)
+
+    def _convolve(self, node: ConvNode, x: Tensor, result: Result) -> Tensor:
+        x = self.admitted(node, x, result)
+        v = self.before_guard(node, x)
+        if self.observe is not None:
+            self.observe(node, x, v)
+        if self.disturb is not None:
+            v = self.disturb(node, v)
+        return self.finished(node, v, result)
+
+
+class _Weights:
+    """A layer's weights, in the narrowest float type in which every partial sum is exact."""
+
+    def __init__(self, node: ConvNode, act_bits: int) -> None:
+        self.node = node
+        bound = int(accumulator_bound(node, act_bits).max())
+        dtype = torch.float32 if bound <= 1 << 24 else torch.float64
+        self.weight = torch.from_numpy(node.weight).to(dtype)
+        self.bias = torch.from_numpy(node.bias).to(dtype)
+
+    def accumulate(self, x: Tensor, zero_point: int) -> Tensor:
+        """Accumulator values, [N, C_out, H, W], integers in a float type.
+
+        PyTorch asks oneDNN for its direct algorithm, and computes float64 as a matrix product;
+        only NNPACK would use Winograd's, whose intermediate values are not exact.
+        """
+        node = self.node
+        before = node.padding - node.offset
+        sides = (before, node.padding, before, node.padding)
+        padded = F.pad(x.to(self.weight.dtype), sides, value=zero_point)
+        with torch.backends.nnpack.flags(enabled=False):
+            return F.conv2d(padded, self.weight, self.bias, node.stride, 0, node.dilation,
+                            node.groups)  # fmt: skip
+
+
+def round_shift(v: Tensor, shift: Tensor, rounding: str) -> Tensor:
+    """rs(v, S) of the contract; both int64."""
+    if rounding == "floor":
+        return v >> shift
+    half = torch.where(shift > 0, 1 << (shift - 1).clamp(min=0), 0)
+    if rounding == "half_up":
+        return (v + half).bitwise_right_shift_(shift)
+    quotient = v >> shift
+    rest = v - (quotient << shift)
+    up = (rest > half) | ((rest == half) & (quotient & 1 == 1))
+    return quotient + (up & (shift > 0))
+
+
+def classes(logits: Tensor) -> Tensor:
+    """Class of each row of [N, classes] codes: the lowest index among the maxima, int64 [N]."""
+    count = logits.shape[1]
+    top = logits == logits.max(1, keepdim=True).values
+    index = torch.arange(count).expand_as(logits)
+    return torch.where(top, index, count).min(1).values
+
+
+def confidences(graph: Graph, logits: Tensor) -> Tensor:
+    """Softmax of the dequantized codes [N, classes], in float64."""
+    last = graph.nodes[-1]
+    return torch.softmax((logits.to(torch.float64) - last.zero_point) * last.scale, 1)
+
+
+def _per_channel(values: object) -> Tensor:
+    return torch.as_tensor(values).reshape(-1, 1, 1)

@@ -1,0 +1,102 @@
+"""The float PyTorch module that a list of layers describes."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .spec import Layer, Network, Shape, weighted
+
+__all__ = ["FloatNetwork", "activate", "affine", "convolution_options", "shifted", "window"]
+
+
+def window(layer: Layer, x: list[Tensor]) -> Tensor:
+    """Output of a layer without weights, before its activation; real values, zero padding."""
+    if layer.op == "add":
+        return x[0] + x[1]
+    if layer.op == "avgpool":
+        return F.avg_pool2d(x[0], layer.kernel, layer.stride, layer.padding)
+    if layer.op == "maxpool":
+        return F.max_pool2d(x[0], layer.kernel, layer.stride, layer.padding)
+    if layer.op == "shortcut":
+        picked = x[0][:, :, :: layer.stride, :: layer.stride]
+        return F.pad(picked, (0, 0, 0, 0, 0, layer.channels - picked.shape[1]))
+    return torch.cat(x, 1)
+
+
+def activate(layer: Layer, x: Tensor) -> Tensor:
+    """The layer's activation function, in place."""
+    if layer.activation == "relu":
+        return F.relu(x, inplace=True)
+    return F.relu6(x, inplace=True) if layer.activation == "relu6" else x
+
+
+def shifted(layer: Layer, x: Tensor) -> Tensor:
+    """What a convolution of :func:`convolution_options` reads: an offset's padding is in it."""
+    if layer.offset == 0:
+        return x
+    before = layer.padding - layer.offset
+    return F.pad(x, (before, layer.padding, before, layer.padding))
+
+
+def affine(module: nn.Module) -> tuple[Tensor, Tensor]:
+    """Gain and offset, float64 [C_out], of the batch norm or bias of a layer, for evaluation."""
+    if hasattr(module, "bn"):
+        bn = module.bn
+        gain = bn.weight.double() / torch.sqrt(bn.running_var.double() + bn.eps)
+        return gain, bn.bias.double() - bn.running_mean.double() * gain
+    one = torch.ones(len(module.conv.weight), dtype=torch.float64)
+    return one, torch.zeros_like(one) if module.conv.bias is None else module.conv.bias.double()
+
+
+def convolution_options(layer: Layer, source: Shape) -> dict[str, Any]:
+    """Arguments of PyTorch's Conv2d for a convolution or dense layer on an input (C, H, W)."""
+    channels, height, width = source
+    return {
+        "in_channels": channels,
+        "out_channels": layer.channels,
+        "kernel_size": (height, width) if layer.op == "dense" else (layer.kernel, layer.kernel),
+        "stride": layer.stride,
+        # With an offset it is not the same on all sides; `shifted` does it.
+        "padding": 0 if layer.offset else layer.padding,
+        "dilation": layer.dilation,
+        "groups": layer.groups,
+        "bias": layer.norm == "bias",
+    }
+
+
+class FloatNetwork(nn.Module):
+    """The network in floating point: pixels / 255, [N, C, H, W], to logits, [N, classes]."""
+
+    def __init__(self, spec: Network) -> None:
+        super().__init__()
+        self.spec = spec
+        self.layers = nn.ModuleDict()
+        shapes = spec.shapes()
+        for layer in weighted(spec):
+            module = nn.Module()
+            module.conv = nn.Conv2d(**convolution_options(layer, shapes[layer.inputs[0]]))
+            if layer.op == "conv":
+                nn.init.kaiming_normal_(module.conv.weight)
+            if layer.norm == "batch":
+                module.bn = nn.BatchNorm2d(layer.channels)
+            self.layers[layer.name] = module
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.tensors(pixels)[self.spec.layers[-1].name].flatten(1)
+
+    def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Every tensor of a forward pass, by layer."""
+        values = {"image": pixels}
+        for layer in self.spec.layers:
+            inputs = [values[name] for name in layer.inputs]
+            if layer.name in self.layers:
+                module = self.layers[layer.name]
+                x = module.conv(shifted(layer, inputs[0]))
+                if layer.norm == "batch":
+                    x = module.bn(x)
+            else:
+                x = window(layer, inputs)
+            values[layer.name] = activate(layer, x)
+        return values

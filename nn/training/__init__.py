@@ -1,0 +1,1 @@
+"""Training, post-training quantization, evaluation."""

@@ -1,0 +1,82 @@
+"""Accuracy of float, fake-quantized and integer networks."""
+
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from holdfast.base.statistics import Sample, share
+from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.errors.base import ErrorModel
+from holdfast.nn.graph.golden import Golden, GuardMode, classes
+from holdfast.nn.graph.graph import Graph
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.quantization.quantized import QuantizedNetwork
+
+__all__ = ["Accuracy", "accuracy", "integer_classes", "network_classes"]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of images whose class is right, with its 95 % interval; all in per cent."""
+
+    data: str
+    images: int
+    percent: float
+    low: float
+    high: float
+
+    def as_json(self) -> dict[str, object]:
+        """The fields, rounded to a hundredth of a per cent."""
+        return {
+            name: round(value, 2) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"{self.percent:.2f} % ({self.low:.2f} to {self.high:.2f}) "
+            f"of {self.images} {self.data} images"
+        )
+
+
+def accuracy(predicted: Tensor, data: ImageSet) -> Accuracy:
+    """How many of the predicted classes, int64 [N], are the labels of the first N images."""
+    assert data.labels is not None
+    count = len(predicted)
+    hits = int(np.count_nonzero(predicted.numpy() == data.labels[:count]))
+    found = share(Sample.counted(hits, count))
+    return Accuracy(data.name, count, 100 * found.value, 100 * found.low, 100 * found.high)
+
+
+@torch.no_grad()
+def network_classes(
+    net: nn.Module,
+    images: NDArray[np.uint8],
+    batch: int = 500,
+    faults: ErrorModel | None = None,
+) -> Tensor:
+    """Classes, int64 [N], that a network of pixels / 255 in float32 gives to uint8 images.
+
+    Under ``faults`` the network is a :class:`QuantizedNetwork`; every image has
+    activation faults of its own, and every batch weight faults of its own.
+    """
+    net.eval()
+    given = () if faults is None else (faults,)
+    with net.unchanging() if isinstance(net, QuantizedNetwork) else nullcontext():
+        parts = [
+            net(part.float().div(255).contiguous(memory_format=torch.channels_last), *given)
+            for part in torch.from_numpy(images).split(batch)
+        ]
+    return torch.cat(parts).argmax(1)
+
+
+def integer_classes(
+    graph: Graph, images: NDArray[np.uint8], output_guard: GuardMode | None = None
+) -> Tensor:
+    """Classes, int64 [N], that the golden model gives to uint8 images."""
+    golden = Golden(graph, output_guard)
+    return classes(golden.logits(image_codes(images, graph.act_bits)))

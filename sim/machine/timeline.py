@@ -1,0 +1,315 @@
+"""When the hardware does what: every cycle of an inference, from the program alone.
+
+    schedule = Schedule(program)
+    step = schedule.at(cycle)                 # the descriptor that runs, as a Run
+    run.start[tile], run.input_reads(...)     # cycles of its reads and writes
+
+Cycle 0 follows the edge that accepts the start write. T is the cycle in which the feeder holds a
+pixel's token and its address is at the bank; all other moments of a pixel are fixed distances from
+its T, named in `Timing`. A test compares every read and write with the running RTL.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.dataflow.feeder import Feeder
+from holdfast.gen.dataflow.input_stage import InputStage
+from holdfast.gen.layout import DESCRIPTOR_WORDS
+from holdfast.gen.units.descriptor import lane_offsets
+from holdfast.gen.units.lanes import Lanes
+from holdfast.gen.units.requantizer import Requantizer
+from holdfast.nn.compiler.program import Program, Step
+
+from .cycles import START_CYCLES, descriptor_cycles
+
+__all__ = ["Run", "Schedule", "Timing"]
+
+_ADDRESSES = 1 << 16
+_FIRST_TOKEN = 2
+"""Cycles from the pulse that starts the units to the first token."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Distances from T, in cycles; of column 0 where columns differ, column c is c cycles later.
+
+    Attributes
+    ----------
+    enter : int
+        Row 0's activation is at the array's edge; row r is r cycles later.
+    accumulate : int
+        The accumulator memory's address is that of the pixel; its total is stored four cycles
+        later.
+    parameters : int
+        A channel's parameters are addressed, with the first pixel of the last reduction.
+    residual : int
+        The residual's address is at the bank; the same cycle for all columns.
+    write : int
+        The code is at the bank's write port; the same cycle for all columns.
+    weight_lead : int
+        From the first token of a tile to the address of the next tile's first weight row; row r is
+        r cycles later.
+    """
+
+    enter: int
+    accumulate: int
+    parameters: int
+    residual: int
+    write: int
+    weight_lead: int
+
+    @classmethod
+    def of(cls, config: AcceleratorConfig) -> "Timing":
+        """Of an accelerator."""
+        token = InputStage.LATENCY + config.rows + 1 - Lanes.LEAD
+        lanes = 1 + Lanes.STAGE_E + Requantizer.LATENCY + config.cols - 1
+        return cls(
+            enter=InputStage.LATENCY,
+            accumulate=token + 1 + Lanes.STAGE_A,
+            parameters=token + 1 + Lanes.PARAMETER_STAGE,
+            residual=token + 1 + Lanes.STAGE_E + Requantizer.RESIDUAL_STAGE - Lanes.RESIDUAL_READ,
+            write=token + lanes,
+            weight_lead=max(config.rows, config.cols) - 1,
+        )
+
+
+class Run:
+    """One descriptor's run.
+
+    A tile is one output tile (``tau``) with one reduction (``rho``: kernel row, kernel column,
+    channel block), number ``tau * reductions + rho``; it streams all output pixels.
+
+    Attributes
+    ----------
+    step, index, walk
+        The layer, the descriptor's number in the program, its fields.
+    fetch : int
+        First cycle in which the descriptor is fetched; word k's address is at the program memory
+        in cycle ``fetch + k``.
+    end : int
+        Cycle in which the next descriptor is fetched, or the run has ended.
+    tiles, reductions, pixels : int
+        Output tiles, reductions of each, output pixels.
+    start : int64 [tiles * reductions]
+        T of each tile's first pixel.
+    """
+
+    def __init__(self, config: AcceleratorConfig, step: Step, index: int, walk: dict, fetch: int):
+        self.config = config
+        self.step = step
+        self.index = index
+        self.walk = walk
+        self.fetch = fetch
+        self.end = fetch + sum(descriptor_cycles(config, walk).values())
+        self.tiles = walk["co_tiles"]
+        self.reductions = walk["kernel_h"] * walk["kernel_w"] * walk["blocks"]
+        self.pixels = walk["out_h"] * walk["out_w"]
+        self.hold = bool(walk["hold_weights"])
+        self.maximum = bool(walk.get("maximum", 0))
+        self.chained = self.pixels == 1 and not self.maximum
+        self.timing = Timing.of(config)
+
+    @cached_property
+    def start(self) -> NDArray[np.int64]:
+        interval = max(self.config.rows, self.config.cols, Feeder.HAZARD)
+        last = np.arange(self.tiles * self.reductions) % self.reductions == self.reductions - 1
+        fresh = last | (not self.hold)
+        least = np.where(fresh, interval, 1 if self.chained else Feeder.HAZARD)
+        length = np.maximum(self.pixels, least) + np.where(last, Feeder.GAP, 0)
+        first = self.fetch + DESCRIPTOR_WORDS + 1 + _FIRST_TOKEN
+        return first + np.concatenate([[0], np.cumsum(length[:-1])])
+
+    @cached_property
+    def weight_reads(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Cycle in which row 0 of each loaded weight tile is addressed, and its word address."""
+        loaded = (
+            np.arange(self.tiles) * self.reductions if self.hold else np.arange(len(self.start))
+        )
+        # A tile's weights are asked for by the tile before it, which has new weights itself or is
+        # the last of an output tile.
+        before = loaded - 1
+        cycles = self.start[np.maximum(before, 0)] + self.timing.weight_lead
+        cycles[0] = self.start[0] - 1
+        words = self.walk["weight_base"] + np.arange(len(loaded)) * self.config.rows
+        return cycles, words
+
+    def weight_tile(self, tile: int) -> int:
+        """Which loaded weight tile a tile uses."""
+        return tile // self.reductions if self.hold else tile
+
+    @cached_property
+    def _bases(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Word address of pixel 0 and sub-block of every tile, as the feeder walks."""
+        walk, sub_blocks = self.walk, self.config.sub_blocks
+        addresses, subs = [], []
+        output = walk["input_base"]
+        for tau in range(self.tiles):
+            if tau:
+                output += walk.get("input_step", 0)
+            row = output
+            for ky in range(walk["kernel_h"]):
+                if ky:
+                    row += walk["step_ky"]
+                column = row
+                for kx in range(walk["kernel_w"]):
+                    if kx:
+                        column += walk["step_kx"]
+                    address, sub = column, walk["sub_block"]
+                    for _ in range(walk["blocks"]):
+                        addresses.append(address % _ADDRESSES)
+                        subs.append(sub)
+                        sub += 1
+                        if sub == sub_blocks:
+                            sub, address = 0, address + 1
+        return np.array(addresses), np.array(subs)
+
+    @cached_property
+    def inputs(self) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+        """Word addresses [tile, pixel], where padding is [reduction, pixel], sub-blocks [tile]."""
+        walk = self.walk
+        bases, subs = self._bases
+        y, x = np.divmod(np.arange(self.pixels), walk["out_w"])
+        offsets = y * walk["step_y"] + x * walk["step_x"]
+        addresses = (bases[:, None] + offsets) % _ADDRESSES
+        rho = np.arange(self.reductions)
+        ky, kx = np.divmod(rho // walk["blocks"], walk["kernel_w"])
+        in_y = walk["origin_y"] + ky[:, None] * walk["dilation"] + y * walk["stride"]
+        in_x = walk["origin_x"] + kx[:, None] * walk["dilation"] + x * walk["stride"]
+        pad = (in_y < 0) | (in_y >= walk["in_h"]) | (in_x < 0) | (in_x >= walk["in_w"])
+        return addresses, pad, subs
+
+    @cached_property
+    def _readers(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Input words that are read, sorted, and the flat [tile, pixel] index of each read."""
+        addresses, pad, _ = self.inputs
+        flat = np.flatnonzero(~np.tile(pad, (self.tiles, 1)).ravel())
+        words = addresses.ravel()[flat]
+        order = np.argsort(words, kind="stable")
+        return words[order], flat[order]
+
+    def input_reads(
+        self, words: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Every read of some words of the input bank, padding left out: the word's position in
+        ``words``, tile and pixel.
+        """
+        read, flat = self._readers
+        low, high = np.searchsorted(read, words), np.searchsorted(read, words, side="right")
+        count = high - low
+        which = np.repeat(np.arange(len(words)), count)
+        within = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+        return which, *np.divmod(flat[low[which] + within], self.pixels)
+
+    def _walk(
+        self, base: int, lane: int, step_x: int, step_y: int, columns: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Words [tau, pixel, column] and lanes [tau, column] that a tensor walk visits."""
+        cfg = self.config
+        offsets = lane + np.arange(self.tiles) * cfg.cols
+        if len(lane_offsets(cfg)) == 1:
+            tile_word, tile_lane = np.arange(self.tiles), np.zeros(self.tiles, np.int64)
+        else:
+            tile_word, tile_lane = np.divmod(offsets, cfg.word_lanes)
+        y, x = np.divmod(np.arange(self.pixels), columns)
+        pixel = y * step_y + x * step_x
+        position = tile_lane[:, None] + np.arange(cfg.cols)
+        word = (
+            (base + tile_word)[:, None, None] + pixel[:, None] + position[:, None] // cfg.word_lanes
+        )
+        return word % _ADDRESSES, position % cfg.word_lanes
+
+    @cached_property
+    def outputs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Words [tau, pixel, column] and lanes [tau, column] that are written where the lane mask
+        says so.
+        """
+        walk = self.walk
+        return self._walk(walk["out_base"], walk["out_lane"], walk["out_step"], walk["out_step"], 1)
+
+    @cached_property
+    def residuals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Words [tau, pixel, column] and lanes [tau, column] of the residual, for the output tiles
+        that have one.
+        """
+        walk = self.walk
+        words, lanes = self._walk(
+            walk["res_base"], walk["res_lane"], walk["res_step_x"], walk["res_step_y"],
+            walk["out_w"],
+        )  # fmt: skip
+        return words[: walk["res_tiles"]], lanes[: walk["res_tiles"]]
+
+    @property
+    def has_residual(self) -> bool:
+        return bool(self.walk.get("residual", 0))
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Columns that are written."""
+        return (self.walk["lane_mask"] >> np.arange(self.config.cols) & 1).astype(bool)
+
+    @cached_property
+    def finish(self) -> NDArray[np.int64]:
+        """T of pixel 0 of each output tile's last reduction, [tau]."""
+        return self.start[self.reductions - 1 :: self.reductions]
+
+    def _table(
+        self, words: NDArray[np.int64], lanes: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Flat index [tau, pixel, column] of what visits each word's lane, or -1."""
+        cfg = self.config
+        table = np.full((cfg.act_depth, cfg.word_lanes), -1)
+        shape = (len(words), self.pixels, cfg.cols)
+        visits = np.arange(words.size).reshape(shape)[:, :, columns]
+        table[words[:, :, columns], np.broadcast_to(lanes[:, None, columns], visits.shape)] = visits
+        return table
+
+    @cached_property
+    def _writers(self) -> NDArray[np.int64]:
+        return self._table(*self.outputs, np.flatnonzero(self.mask()))
+
+    def write_cycles(self, words: NDArray[np.int64], lane: int) -> NDArray[np.int64]:
+        """Cycle in which words of a lane of the output bank are at the write port, or -1."""
+        visits = self._writers[words, lane]
+        tau, pixel, _ = np.unravel_index(
+            np.maximum(visits, 0), (self.tiles, self.pixels, self.config.cols)
+        )
+        return np.where(visits < 0, -1, self.finish[tau] + pixel + self.timing.write)
+
+    @cached_property
+    def _residual_readers(self) -> NDArray[np.int64]:
+        return self._table(*self.residuals, np.arange(self.config.cols))
+
+    def residual_reads(self, words: NDArray[np.int64], lane: int) -> NDArray[np.int64]:
+        """Flat index [tau, pixel, column] of the code whose residual a word holds, or -1."""
+        return self._residual_readers[words, lane]
+
+
+class Schedule:
+    """All descriptors of a program, one after the other.
+
+    Attributes
+    ----------
+    runs : list of Run
+    cycles : int
+        From the accepted start write to the interrupt.
+    """
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.runs: list[Run] = []
+        fetch = START_CYCLES
+        for step in program.steps:
+            for number, walk in enumerate(step.walks):
+                run = Run(program.config, step, step.first + number, walk, fetch)
+                self.runs.append(run)
+                fetch = run.end
+        self.cycles = fetch
+        self._fetches = [run.fetch for run in self.runs]
+
+    def at(self, cycle: int) -> Run:
+        """The descriptor that runs in a cycle; before the first is fetched, the first."""
+        return self.runs[max(0, bisect_right(self._fetches, cycle) - 1)]

@@ -1,0 +1,1 @@
+"""The flattened netlist and its state."""

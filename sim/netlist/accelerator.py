@@ -1,0 +1,34 @@
+"""The netlist of an accelerator, elaborated once per configuration and generator source.
+
+netlist = accelerator_netlist(AcceleratorConfig(rows=8, cols=8))
+"""
+
+from importlib import metadata
+from pathlib import Path
+
+from holdfast.base.files import read_bytes
+from holdfast.base.sources import source_hash
+from holdfast.gen.accelerator import Accelerator
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.sim.tools import yosys_version
+from holdfast.sim.verilate import cached
+
+from .netlist import Netlist
+
+__all__ = ["TOP", "accelerator_netlist"]
+
+TOP = "accelerator"
+"""Name of the Verilog module."""
+
+
+def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
+    """The flattened netlist of ``Accelerator(config)``, kept in ``build/cache``."""
+    key = [repr(config), yosys_version(), metadata.version("amaranth")]
+    key.append(source_hash("holdfast.sim.netlist.accelerator"))
+
+    def make(folder: Path) -> None:
+        netlist = Netlist.of(Accelerator(config), TOP)
+        (folder / "netlist.json").write_text(netlist.to_json(), encoding="utf-8")
+
+    folder = cached("netlist", key, make)
+    return Netlist.from_json(read_bytes(folder / "netlist.json", "netlist"))
