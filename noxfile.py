@@ -92,25 +92,25 @@ def python(session: nox.Session, *arguments: str, extra: bool = True) -> None:
 @nox.session
 def sim(session: nox.Session) -> None:
     """Simulates a network on the generated accelerator, checks it and injects faults."""
-    python(session, "-m", "holdfast.fault.simulate")
+    python(session, "-m", "holdfast.cli", "sim")
 
 
 @nox.session
 def campaign(session: nox.Session) -> None:
     """Injects faults into whole inferences: sampling plan, intervals, store, report."""
-    python(session, "-m", "holdfast.fault")
+    python(session, "-m", "holdfast.cli", "campaign")
 
 
 @nox.session
 def explore(session: nox.Session) -> None:
     """Weighs networks, arrays and protection: accuracy, failures, area, latency; recommends."""
-    python(session, "-m", "holdfast.explore")
+    python(session, "-m", "holdfast.cli", "explore")
 
 
 @nox.session
 def calibrate(session: nox.Session) -> None:
     """Fits a fault model for networks to a campaign, and predicts with it."""
-    python(session, "-m", "holdfast.fault.calibration.calibrate")
+    python(session, "-m", "holdfast.cli", "calibrate")
 
 
 @nox.session
@@ -144,31 +144,31 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def generate(session: nox.Session) -> None:
     """Writes the Verilog of the reference configurations to rtl/."""
-    python(session, "-m", "holdfast.gen")
+    python(session, "-m", "holdfast.cli", "generate")
 
 
 @nox.session
 def bitstream(session: nox.Session) -> None:
     """Makes a board's bitstream, or its Vivado project."""
-    python(session, "-m", "holdfast.constraints")
+    python(session, "-m", "holdfast.cli", "bitstream")
 
 
 @nox.session
 def train(session: nox.Session) -> None:
     """Trains, quantizes and lowers a network."""
-    python(session, "-m", "holdfast.nn.training.train")
+    python(session, "-m", "holdfast.cli", "train")
 
 
 @nox.session
 def ptq(session: nox.Session) -> None:
     """Accuracy after quantization without training, in every way."""
-    python(session, "-m", "holdfast.nn.training.ptq")
+    python(session, "-m", "holdfast.cli", "ptq")
 
 
 @nox.session
 def ftt(session: nox.Session) -> None:
     """Fault-tolerant training against clean training, under fault models at network level."""
-    python(session, "-m", "holdfast.nn.training.ftt")
+    python(session, "-m", "holdfast.cli", "ftt")
 
 
 @nox.session

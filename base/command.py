@@ -22,8 +22,14 @@ _INTERRUPTED = 128 + signal.SIGINT
 _LONGEST = 1200
 
 
-def run(app: typer.Typer) -> int:
-    """Run a command and return its exit code; after a signal 128 and its number: 130 for Ctrl-C."""
+def run(app: typer.Typer, name: str | None = None) -> int:
+    """Runs a command and returns its exit code; after a signal 128 and its number: 130 for Ctrl-C.
+
+    Parameters
+    ----------
+    name : str, optional
+        What the command is called in its help; by default how it was started.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that has not every character is no reason to end.
@@ -31,7 +37,7 @@ def run(app: typer.Typer) -> int:
     with stoppable() as stopped:
         try:
             with _own_temporary_files():
-                result = app(standalone_mode=False)
+                result = app(standalone_mode=False, prog_name=name)
             # Typer turns Ctrl-C into this code.
             if stopped or result == _INTERRUPTED:
                 raise KeyboardInterrupt
@@ -78,6 +84,8 @@ def _failed(error: BaseException) -> int:
     return int(error.exit_code)
 
 
-def repeated(session: str) -> str:
-    """The command line that was given, as one for nox that repeats it."""
-    return " ".join([f"nox -s {session} --", *(shlex.quote(printable(a)) for a in sys.argv[1:])])
+def repeated(name: str) -> str:
+    """Returns the command line that was given to a command, as one that repeats it."""
+    given = sys.argv[1:]
+    arguments = given[1:] if given[:1] == [name] else given
+    return " ".join(["holdfast", name, *(shlex.quote(printable(a)) for a in arguments)])

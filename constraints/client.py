@@ -40,7 +40,7 @@ from holdfast.sim.transport import Transport, UartTransport, open_serial
 
 from .boards import board_names, find_board
 
-__all__ = ["BoardResult", "app", "main", "read_images", "run_images"]
+__all__ = ["BoardResult", "app", "read_images", "run_images"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -215,10 +215,5 @@ def run_command(
     return 0 if exact == total else _DISAGREES
 
 
-def main() -> int:
-    """The console script ``holdfast``."""
-    return run(app)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(app))

@@ -206,12 +206,12 @@ def test_an_ignored_signal_stays_ignored(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 @pytest.mark.parametrize("delay", [0, 0.2, 0.8])
-@pytest.mark.parametrize("room", ["fault", "explore", "holdfast.nn.training.train"])
-def test_ctrl_c_during_start_up(room, delay):
-    """From the first import of the room on, which handles signals that Python does not."""
+@pytest.mark.parametrize("name", ["campaign", "explore", "train"])
+def test_ctrl_c_during_start_up(name, delay):
+    """From the first import on, which handles signals that Python does not."""
     process = subprocess.Popen(
-        [sys.executable, "-m", room], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, preexec_fn=as_typed,
+        [sys.executable, "-m", "holdfast.cli", name], cwd=ROOT, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, preexec_fn=as_typed,
     )  # fmt: skip
     status = Path(f"/proc/{process.pid}/status")
     while not int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) & 1 << 14:
