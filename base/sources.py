@@ -16,7 +16,7 @@ __all__ = ["source_hash", "sources"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _NAME = __name__.partition(".")[0]
-_BESIDE = ("*.cpp", "*.js")
+_BESIDE = ("*.cpp", "*.html", "*.js")
 
 
 @cache

@@ -221,7 +221,7 @@ def campaign(
         if kept:
             write_json(folder / "comparison.json", {"first": guards[0], "second": pairs})
         for name, summary in zip(guards, summaries, strict=True):
-            page = report(summary, plan, repeated("campaign"), {guards[0]: pairs})
+            page = report(summary, repeated("campaign"), {guards[0]: pairs})
             if kept:
                 write_atomically(folder / f"guard_{name}" / "report.html", page.encode())
     for name, other in others.items():
@@ -273,7 +273,7 @@ def _one(
             summary["fit"] = failure_rates(summary, plan, rates) | {"per_megabit": rates}
         if store.writable:
             store.write("summary.json", json.dumps(with_check(summary), indent=1).encode())
-            store.write("report.html", report(summary, plan, repeated("campaign"), {}).encode())
+            store.write("report.html", report(summary, repeated("campaign"), {}).encode())
     console.print(effects_table(summary, guard))
     checked = summary["audit"]
     console.print(

@@ -1,10 +1,11 @@
 """HTML pages as a browser takes them apart, and texts that would change one if it let them."""
 
+import json
 from collections.abc import Collection
 from html.parser import HTMLParser
 from typing import Any
 
-__all__ = ["HOSTILE", "hostile", "parts"]
+__all__ = ["HOSTILE", "figures", "hostile", "needs_nothing", "parts"]
 
 HOSTILE = "</script></td><b onclick='x' a=\"y\">&lt;<!--<script>\x1b[1m\udcff\n"
 
@@ -26,14 +27,30 @@ def parts(page: str) -> tuple[list[tuple[str, list[str]]], str]:
     return parser.tags, "".join(parser.texts)
 
 
+def figures(page: str) -> dict[str, Any]:
+    """The plots of a report by name: title and Vega-Lite specification."""
+    text = page.split("const FIGURES = ", 1)[1].split(";\n", 1)[0]
+    return json.loads(text)
+
+
+def needs_nothing(page: str) -> bool:
+    """Whether it loads nothing from anywhere."""
+    parser = _Parser()
+    parser.feed(page)
+    style = page.split("</style>", 1)[0]
+    return all(link.startswith("#") for link in parser.links) and "url(" not in style
+
+
 class _Parser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.tags: list[tuple[str, list[str]]] = []
         self.texts: list[str] = []
+        self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, [name for name, _ in attrs]))
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
 
     def handle_endtag(self, tag: str) -> None:
         self.tags.append((f"/{tag}", []))
