@@ -142,10 +142,18 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
     header : str
         Where the header lies, as seen from the page.
     """
-    parts = [
+    head = [
         "# Reference: what the host sees",
         "Written by `nox -s generate` from `gen/layout.py`; "
         f"[{header.removeprefix('../')}]({header}) is the same for C.",
+    ]
+    parts = (head, _addresses(), _registers(), _runs(), _formats(), _ports())
+    return "\n\n".join(line for part in parts for line in part) + "\n"
+
+
+def _addresses() -> list[str]:
+    """How the host reaches registers and memories."""
+    return [
         "## Addresses",
         f"Bytes, {ADDRESS_BITS} bits; words have 32 bits, lowest byte first.",
         _table(
@@ -158,6 +166,12 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
         "While a run is under way, no memory can be read and activations cannot be written; "
         "weights, parameters and descriptors can. An address beyond a memory, a register that does "
         "not exist, or a write of part of a register, parameter or descriptor word is refused.",
+    ]
+
+
+def _registers() -> list[str]:
+    """The registers and their bits."""
+    return [
         "## Registers",
         _table(
             ("offset", "name", "access", "meaning"),
@@ -183,6 +197,12 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
             ),
         ),
         "After an error the accelerator is idle and takes the next start.",
+    ]
+
+
+def _runs() -> list[str]:
+    """Reset, and how a network is run."""
+    return [
         "## Reset",
         "`rst` is active high and synchronous: high at one rising edge of `clk` is enough, and "
         "settles every register. From then on `s_axi_awvalid`, `s_axi_wvalid` and `s_axi_arvalid` "
@@ -195,6 +215,12 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
         "4. Wait for the interrupt or for `busy` to fall, meanwhile raising `ready` as weights "
         "arrive.\n"
         "5. Look at `code`; read the last tensor.",
+    ]
+
+
+def _formats() -> list[str]:
+    """Words of descriptors and parameters."""
+    return [
         "## Descriptor",
         f"{DESCRIPTOR_WORDS} words, {4 * DESCRIPTOR_STRIDE} bytes from one to the next.",
         _table(
@@ -222,6 +248,12 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
                 (3, "31..0", "not used"),
             ),
         ),
+    ]
+
+
+def _ports() -> list[str]:
+    """The ports to the host."""
+    return [
         "## AXI",
         "AXI4 subordinate, 32 data bits, 4 identity bits; FIXED, INCR and WRAP bursts of any "
         "length, narrow beats through their strobes. One burst at a time, writes and reads in "
@@ -259,7 +291,6 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
         "rest after its timeout. To clients of LiteX, a bridge that is not locked is the same with "
         "a checksum and without.",
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 DOCUMENTS: dict[str, Callable[[], str]] = {

@@ -11,6 +11,42 @@ from holdfast.gen.units.descriptor import Layer, Token
 __all__ = ["Feeder"]
 
 
+class _Loops:
+    """The loops around a pixel: what remains of each, this turn included, and where it began.
+
+    The end of a loop is a comparison with 1; of those around a tile, ``last_*`` says it in advance.
+    """
+
+    def __init__(self, sub_block: Signal):
+        self.column = Signal(9)
+        self.row = Signal(9)
+        self.block = Signal(13)
+        self.sub_block = Signal.like(sub_block)
+        self.kernel_column = Signal(5)
+        self.kernel_row = Signal(5)
+        self.output_tile = Signal(14)
+        self.first_pixel = Signal()
+        self.first_reduction = Signal()
+        self.x = Signal(signed(10))
+        self.x_tile = Signal(signed(10))
+        self.y = Signal(signed(10))
+        self.y_tile = Signal(signed(10))
+        self.pixel_address = Signal(16)
+        self.row_address = Signal(16)
+        self.tile_address = Signal(16)
+        self.column_address = Signal(16)
+        self.kernel_address = Signal(16)
+        self.output_address = Signal(16)
+        self.last_block = Signal()
+        self.last_kernel_column = Signal()
+        self.last_kernel_row = Signal()
+        self.last_output = Signal()
+        self.last_column = self.column == 1
+        self.last_pixel = self.last_column & (self.row == 1)
+        self.last_reduction = self.last_block & self.last_kernel_column & self.last_kernel_row
+        self.last_tile = self.last_reduction & self.last_output
+
+
 class Feeder(wiring.Component):
     """Walks output tile, kernel row, kernel column, channel block, output row and column.
 
@@ -82,51 +118,20 @@ class Feeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layer = self.layer
-
+        layer, loops = self.layer, _Loops(self.sub_block)
         walking = Signal()
         waiting = Signal()
-        # What remains of each loop, this turn included: its end is a comparison with 1.
-        column = Signal(9)
-        row = Signal(9)
-        block = Signal(13)
-        sub_block = Signal.like(self.sub_block)
-        kernel_column = Signal(5)
-        kernel_row = Signal(5)
-        output_tile = Signal(14)
-        first_pixel = Signal()
-        first_reduction = Signal()
-        x = Signal(signed(10))
-        x_tile = Signal(signed(10))
-        y = Signal(signed(10))
-        y_tile = Signal(signed(10))
-        pixel_address = Signal(16)
-        row_address = Signal(16)
-        tile_address = Signal(16)
-        column_address = Signal(16)
-        kernel_address = Signal(16)
-        output_address = Signal(16)
-        weight_interval = self.weight_interval(self.config)
-        elapsed = Signal(range(weight_interval + 1))
+        interval = self.weight_interval(self.config)
+        elapsed = Signal(range(interval + 1))
         gap = Signal(range(self.GAP + 1))
-
-        # Of the loops around a tile, whether this is the last turn.
-        last_block = Signal()
-        last_kernel_column = Signal()
-        last_kernel_row = Signal()
-        last_output = Signal()
-        last_column = column == 1
-        last_pixel = last_column & (row == 1)
-        last_reduction = last_block & last_kernel_column & last_kernel_row
-        last_tile = last_reduction & last_output
-        needs_weights = ~layer.hold_weights | last_reduction
+        needs_weights = ~layer.hold_weights | loops.last_reduction
         chained = Signal()
         m.d.sync += chained.eq((layer.out_w == 1) & (layer.out_h == 1) & ~layer.maximum)
 
         def passed(before: int):
             """Whether the tile's interval is over, or will be ``before`` cycles later."""
             after_hazard = chained | (elapsed >= self.HAZARD - before)
-            return Mux(needs_weights, elapsed >= weight_interval - before, after_hazard)
+            return Mux(needs_weights, elapsed >= interval - before, after_hazard)
 
         issue = walking & ~waiting
         early = ~passed(before=0)
@@ -139,49 +144,25 @@ class Feeder(wiring.Component):
         next_tile = Signal()
         tile_over = Signal()
         m.d.comb += [
-            tile_over.eq(Mux(waiting, gap == 0, last_pixel & ~last_reduction)),
+            tile_over.eq(Mux(waiting, gap == 0, loops.last_pixel & ~loops.last_reduction)),
             next_tile.eq(walking & tile_over & passed(before=1)),
         ]
-
         row_base = Signal(16)
-        m.d.comb += row_base.eq(row_address + layer.step_y)
+        m.d.comb += row_base.eq(loops.row_address + layer.step_y)
         m.d.sync += [
             self.token.as_value().eq(0),
             self.done.eq(0),
             self.load_next.eq(0),
         ]
         with m.If(issue):
-            m.d.sync += [
-                self.address.eq(pixel_address),
-                self.sub_block.eq(sub_block),
-                self.pad.eq((x.as_unsigned() >= layer.in_w) | (y.as_unsigned() >= layer.in_h)),
-                self.token.valid.eq(1),
-                self.token.start.eq(first_pixel),
-                self.token.end.eq(last_pixel),
-                self.token.first.eq(first_reduction),
-                self.token.last.eq(last_reduction),
-                self.load_next.eq(first_pixel & needs_weights & ~last_tile),
-                first_pixel.eq(0),
-                column.eq(column - 1),
-                x.eq(x + layer.stride),
-                pixel_address.eq(pixel_address + layer.step_x),
-            ]
-            with m.If(last_column):
-                m.d.sync += [
-                    column.eq(layer.out_w),
-                    row.eq(row - 1),
-                    x.eq(x_tile),
-                    y.eq(y + layer.stride),
-                    row_address.eq(row_base),
-                    pixel_address.eq(row_base),
-                ]
-            with m.If(last_pixel):
+            self._issue(m, loops, needs_weights, row_base)
+            with m.If(loops.last_pixel):
                 m.d.sync += waiting.eq(1)
-                with m.If(last_reduction):
+                with m.If(loops.last_reduction):
                     m.d.sync += gap.eq(self.GAP - 1)
-                with m.If(last_tile):
+                with m.If(loops.last_tile):
                     m.d.sync += [walking.eq(0), self.done.eq(1)]
-        with m.If(elapsed != weight_interval):
+        with m.If(elapsed != interval):
             m.d.sync += elapsed.eq(elapsed + 1)
         with m.If(waiting & ~early & (gap != 0)):
             m.d.sync += gap.eq(gap - 1)
@@ -189,75 +170,110 @@ class Feeder(wiring.Component):
         # The first tile is entered like any other, as if all loops had just ended. Which loops end
         # is known before whether one does: ``go`` and the end of a tile come last in their cycles.
         enter = Signal()
+        m.d.comb += enter.eq(self.go | next_tile)
         begin = ~walking
-        next_column = Signal()
-        next_row = Signal()
-        next_output = Signal()
-        m.d.comb += [
-            enter.eq(self.go | next_tile),
-            next_column.eq(begin | last_block),
-            next_row.eq(begin | (last_block & last_kernel_column)),
-            next_output.eq(begin | last_reduction),
-        ]
-        base = Signal(16)
-        step = Signal(16)
-        tile_base = Signal(16)
-        m.d.comb += [base.eq(tile_address), step.eq(1), tile_base.eq(base + step)]
-        if self.config.sub_blocks > 1:
-            m.d.comb += step.eq(sub_block == self.config.sub_blocks - 1)
-        with m.If(begin):
-            m.d.comb += [base.eq(layer.input_base), step.eq(0)]
-        with m.Elif(next_output):
-            m.d.comb += [base.eq(output_address), step.eq(layer.input_step)]
-        with m.Elif(next_row):
-            m.d.comb += [base.eq(kernel_address), step.eq(layer.step_ky)]
-        with m.Elif(next_column):
-            m.d.comb += [base.eq(column_address), step.eq(layer.step_kx)]
-        x_base = Mux(next_row, layer.origin_x, Mux(next_column, x_tile + layer.dilation, x_tile))
-        y_base = Mux(next_output, layer.origin_y, Mux(next_row, y_tile + layer.dilation, y_tile))
-
+        tile = self._next_tile(m, loops, begin)
         with m.If(enter):
-            m.d.sync += [
-                waiting.eq(0),
-                gap.eq(0),
-                elapsed.eq(0),
-                first_pixel.eq(1),
-                first_reduction.eq(next_output),
-                column.eq(layer.out_w),
-                row.eq(layer.out_h),
-                x.eq(x_base),
-                x_tile.eq(x_base),
-                y.eq(y_base),
-                y_tile.eq(y_base),
-                tile_address.eq(tile_base),
-                row_address.eq(tile_base),
-                pixel_address.eq(tile_base),
-                block.eq(Mux(next_column, layer.blocks, block - 1)),
-                last_block.eq(Mux(next_column, layer.blocks == 1, block == 2)),
-            ]
-            if self.config.sub_blocks > 1:
-                m.d.sync += sub_block.eq(Mux(step[0], 0, sub_block + 1))
-            with m.If(next_column):
-                m.d.sync += [
-                    sub_block.eq(layer.sub_block),
-                    column_address.eq(tile_base),
-                    kernel_column.eq(Mux(next_row, layer.kernel_w, kernel_column - 1)),
-                    last_kernel_column.eq(Mux(next_row, layer.kernel_w == 1, kernel_column == 2)),
-                ]
-            with m.If(next_row):
-                m.d.sync += [
-                    kernel_address.eq(tile_base),
-                    kernel_row.eq(Mux(next_output, layer.kernel_h, kernel_row - 1)),
-                    last_kernel_row.eq(Mux(next_output, layer.kernel_h == 1, kernel_row == 2)),
-                ]
-            with m.If(next_output):
-                m.d.sync += [
-                    output_address.eq(tile_base),
-                    output_tile.eq(Mux(begin, layer.co_tiles, output_tile - 1)),
-                    last_output.eq(Mux(begin, layer.co_tiles == 1, output_tile == 2)),
-                ]
+            m.d.sync += [waiting.eq(0), gap.eq(0), elapsed.eq(0)]
+            self._enter(m, loops, begin, *tile)
         with m.If(self.go):
             m.d.sync += walking.eq(1)
         with m.If(self.stop):
             m.d.sync += walking.eq(0)
         return m
+
+    def _issue(self, m, loops: _Loops, needs_weights, row_base):
+        """Reads a pixel and turns to the next of the tile."""
+        layer = self.layer
+        outside = [loops.x.as_unsigned() >= layer.in_w, loops.y.as_unsigned() >= layer.in_h]
+        m.d.sync += [
+            self.address.eq(loops.pixel_address),
+            self.sub_block.eq(loops.sub_block),
+            self.pad.eq(outside[0] | outside[1]),
+            self.token.valid.eq(1),
+            self.token.start.eq(loops.first_pixel),
+            self.token.end.eq(loops.last_pixel),
+            self.token.first.eq(loops.first_reduction),
+            self.token.last.eq(loops.last_reduction),
+            self.load_next.eq(loops.first_pixel & needs_weights & ~loops.last_tile),
+            loops.first_pixel.eq(0),
+            loops.column.eq(loops.column - 1),
+            loops.x.eq(loops.x + layer.stride),
+            loops.pixel_address.eq(loops.pixel_address + layer.step_x),
+        ]
+        with m.If(loops.last_column):
+            m.d.sync += [
+                loops.column.eq(layer.out_w),
+                loops.row.eq(loops.row - 1),
+                loops.x.eq(loops.x_tile),
+                loops.y.eq(loops.y + layer.stride),
+                loops.row_address.eq(row_base),
+                loops.pixel_address.eq(row_base),
+            ]
+
+    def _next_tile(self, m, loops: _Loops, begin):
+        """Which loops turn with the next tile, and its address as ``base + step``."""
+        layer, sub_blocks = self.layer, self.config.sub_blocks
+        next_column = Signal()
+        next_row = Signal()
+        next_output = Signal()
+        m.d.comb += [
+            next_column.eq(begin | loops.last_block),
+            next_row.eq(begin | (loops.last_block & loops.last_kernel_column)),
+            next_output.eq(begin | loops.last_reduction),
+        ]
+        base = Signal(16)
+        step = Signal(16)
+        tile_base = Signal(16)
+        m.d.comb += [base.eq(loops.tile_address), step.eq(1), tile_base.eq(base + step)]
+        if sub_blocks > 1:
+            m.d.comb += step.eq(loops.sub_block == sub_blocks - 1)
+        with m.If(begin):
+            m.d.comb += [base.eq(layer.input_base), step.eq(0)]
+        with m.Elif(next_output):
+            m.d.comb += [base.eq(loops.output_address), step.eq(layer.input_step)]
+        with m.Elif(next_row):
+            m.d.comb += [base.eq(loops.kernel_address), step.eq(layer.step_ky)]
+        with m.Elif(next_column):
+            m.d.comb += [base.eq(loops.column_address), step.eq(layer.step_kx)]
+        return next_column, next_row, next_output, tile_base, step
+
+    def _enter(self, m, loops: _Loops, begin, next_column, next_row, next_output, tile_base, step):
+        """Begins a tile: every loop that ended begins again, the one around them turns."""
+        layer = self.layer
+        x_next = Mux(next_column, loops.x_tile + layer.dilation, loops.x_tile)
+        y_next = Mux(next_row, loops.y_tile + layer.dilation, loops.y_tile)
+        x_base = Mux(next_row, layer.origin_x, x_next)
+        y_base = Mux(next_output, layer.origin_y, y_next)
+
+        def turn(left, last, restart, count):
+            m.d.sync += [
+                left.eq(Mux(restart, count, left - 1)),
+                last.eq(Mux(restart, count == 1, left == 2)),
+            ]
+
+        m.d.sync += [
+            loops.first_pixel.eq(1),
+            loops.first_reduction.eq(next_output),
+            loops.column.eq(layer.out_w),
+            loops.row.eq(layer.out_h),
+            loops.x.eq(x_base),
+            loops.x_tile.eq(x_base),
+            loops.y.eq(y_base),
+            loops.y_tile.eq(y_base),
+            loops.tile_address.eq(tile_base),
+            loops.row_address.eq(tile_base),
+            loops.pixel_address.eq(tile_base),
+        ]
+        turn(loops.block, loops.last_block, next_column, layer.blocks)
+        if self.config.sub_blocks > 1:
+            m.d.sync += loops.sub_block.eq(Mux(step[0], 0, loops.sub_block + 1))
+        with m.If(next_column):
+            m.d.sync += [loops.sub_block.eq(layer.sub_block), loops.column_address.eq(tile_base)]
+            turn(loops.kernel_column, loops.last_kernel_column, next_row, layer.kernel_w)
+        with m.If(next_row):
+            m.d.sync += loops.kernel_address.eq(tile_base)
+            turn(loops.kernel_row, loops.last_kernel_row, next_output, layer.kernel_h)
+        with m.If(next_output):
+            m.d.sync += loops.output_address.eq(tile_base)
+            turn(loops.output_tile, loops.last_output, begin, layer.co_tiles)

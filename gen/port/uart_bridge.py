@@ -31,16 +31,15 @@ Any write to it clears it; a checked one also locks the bridge, or, if its lowes
 
 from enum import IntEnum
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from holdfast.gen.layout import ADDRESS_BITS
 from holdfast.gen.roles import Kind, Role
-from holdfast.gen.units.memory import cells
 
 from .axi import HostAccess
-from .checksum import Checksum
+from .checked import CheckedFrames
 from .uart import UartReceiver, UartTransmitter
 
 __all__ = ["LINK_ADDRESS", "LINK_BITS", "Command", "UartBridge"]
@@ -61,7 +60,6 @@ LINK_BITS = {
 
 _FLAGS = ("read_refused", "write_refused", "byte_lost", "late")
 _WORD_ADDRESS_BITS = 32
-_BUFFER = 256
 
 
 class Command(IntEnum):
@@ -81,6 +79,38 @@ class Command(IntEnum):
 
 
 _CHECKED = [command for command in Command if command.checked]
+
+
+class _Frame:
+    """The command under way: what is known of it, and what it does next."""
+
+    def __init__(self, divisor: int, timeout: int):
+        self.receiver = UartReceiver(divisor)
+        self.transmitter = UartTransmitter(divisor)
+        self.command = Signal(3)
+        self.remaining = Signal(8)
+        self.address = Signal(_WORD_ADDRESS_BITS)
+        self.data = Signal(32)
+        self.byte = Signal(2)
+        self.ignoring = Signal()
+        self.silence = Signal(range(timeout))
+        self.flags = {name: Signal(name=name) for name in _FLAGS}
+        self.words = Signal(16)
+        self.writes = self._is(Command.WRITE_INCREMENTING, Command.WRITE_FIXED)
+        self.fixed = self._is(Command.WRITE_FIXED, Command.READ_FIXED)
+        self.received = self.receiver.valid & ~self.ignoring
+        self.late = self.silence == timeout - 1
+        self.forget = self.late | self.receiver.broken
+        self.inside = Signal()
+        self.link = Signal()
+        self.was_inside = Signal()
+        self.was_link = Signal()
+        self.refused = Signal()
+        self.written = Signal()
+        self.wait = Signal(2)
+
+    def _is(self, *commands: Command) -> Value:
+        return Cat(self.command == command for command in commands).any()
 
 
 class UartBridge(wiring.Component):
@@ -132,255 +162,195 @@ class UartBridge(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        host = self.host
-        m.submodules.receiver = receiver = UartReceiver(self._divisor)
-        m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
-        command = Signal(3)
-        remaining = Signal(8)
-        address = Signal(_WORD_ADDRESS_BITS)
-        data = Signal(32)
-        byte = Signal(2)
-        ignoring = Signal()
-        silence = Signal(range(self._timeout))
-        flags = {name: Signal(name=name) for name in _FLAGS}
-        words = Signal(16)
-
-        writes = Cat(command == c for c in (Command.WRITE_INCREMENTING, Command.WRITE_FIXED)).any()
-        fixed = Cat(command == c for c in (Command.WRITE_FIXED, Command.READ_FIXED)).any()
-        known = Cat(receiver.data == c for c in Command if not c.checked).any()
-        received = receiver.valid & ~ignoring
-        late = silence == self._timeout - 1
-        forget = late | receiver.broken
-        inside = Signal()
-        link = Signal()
-        was_inside = Signal()
-        was_link = Signal()
-        refused = Signal()
-        written = Signal()
-        wait = Signal(2)
-        m.d.comb += [
-            inside.eq(~address[ADDRESS_BITS - 2 :].any()),
-            link.eq(address == LINK_ADDRESS // 4),
-            receiver.line.eq(self.uart_rx),
-            self.uart_tx.eq(transmitter.line),
-            host.address.eq(address << 2),
-            host.data.eq(data),
-            host.strobe.eq(0b1111),
-            transmitter.data.eq(data[24:]),
-        ]
-        # As ``host.error``, one cycle after the access.
-        m.d.comb += refused.eq(~was_link & (~was_inside | host.error))
-        m.d.sync += [was_inside.eq(inside), was_link.eq(link), written.eq(0), wait.eq(wait + 1)]
-        with m.If(written & refused):
-            m.d.sync += flags["write_refused"].eq(1)
-        frame = None
-        step, state = ~fixed, Const(0, 12)
+        frame = _Frame(self._divisor, self._timeout)
+        m.submodules.receiver, m.submodules.transmitter = frame.receiver, frame.transmitter
+        self._accesses(m, frame)
+        checked = None
+        step, state = ~frame.fixed, Const(0, 12)
+        known = Cat(frame.receiver.data == c for c in Command if not c.checked).any()
         if self._checksum:
-            frame = _Checked(m, remaining, data)
-            frame.connect(m, host, receiver, transmitter)
-            known = (known & ~frame.locked) | Cat(receiver.data == c for c in _CHECKED).any()
-            step = frame.all | step
-            state = Cat(Const(0b1111, 4), frame.locked, Const(0, 7))
-
-        def access():
-            m.d.comb += host.write.eq(inside)
-            m.d.sync += [address.eq(address + step), words.eq(words + 1), written.eq(1)]
-            with m.If(link):
-                m.d.sync += [words.eq(0), *(flag.eq(0) for flag in flags.values())]
-
-        if frame is not None:
-            with m.If(frame.writing):
-                access()
-                with m.If(link & frame.all):
-                    m.d.sync += frame.locked.eq(host.data[0])
+            checked = CheckedFrames(m, frame.remaining, frame.data)
+            checked.connect(m, self.host, frame.receiver, frame.transmitter)
+            with_checksum = Cat(frame.receiver.data == c for c in _CHECKED).any()
+            known = (known & ~checked.locked) | with_checksum
+            step = checked.all | step
+            state = Cat(Const(0b1111, 4), checked.locked, Const(0, 7))
+            with m.If(checked.writing):
+                self._access(m, frame, step)
+                with m.If(frame.link & checked.all):
+                    m.d.sync += checked.locked.eq(self.host.data[0])
         with m.FSM() as fsm:
-            with m.State("COMMAND"):
-                m.d.sync += [command.eq(receiver.data), byte.eq(0)]
-                with m.If(received & known):
-                    m.next = "LENGTH"
-                if frame is not None:
-                    frame.begin(m, receiver, received, known)
-            with m.State("LENGTH"):
-                m.d.sync += remaining.eq(receiver.data)
-                with m.If(forget):
-                    m.next = "COMMAND"
-                with m.Elif(received):
-                    m.next = "ADDRESS"
-            with m.State("ADDRESS"):
-                with m.If(forget):
-                    m.next = "COMMAND"
-                if frame is not None:
-                    with m.Elif(received & frame.under_way):
-                        # The address is still in use.
-                        m.d.comb += frame.damaged.eq(1)
-                        m.next = "COMMAND"
-                with m.Elif(received):
-                    m.d.sync += [address.eq(Cat(receiver.data, address)), byte.eq(byte + 1)]
-                    if frame is not None:
-                        m.d.sync += [frame.left.eq(remaining), frame.all.eq(0)]
-                    with m.If(byte == 3):
-                        m.next = "READ"
-                        if frame is not None:
-                            with m.If(frame.checked):
-                                m.next = "CHECK"
-                        with m.If(writes):
-                            m.next = "DATA"
-            with m.State("DATA"):
-                with m.If(forget):
-                    m.next = "COMMAND"
-                with m.Elif(received):
-                    m.d.sync += [data.eq(Cat(receiver.data, data)), byte.eq(byte + 1)]
-                    with m.If(byte == 3):
-                        m.next = "WRITE"
-            with m.State("WRITE"):
-                m.d.sync += remaining.eq(remaining - 1)
-                if frame is None:
-                    access()
-                else:
-                    frame.keep(m)
-                m.next = "DATA"
-                with m.If(remaining == 1):
-                    m.next = "COMMAND"
-                    if frame is not None:
-                        with m.If(frame.checked):
-                            m.next = "CHECK"
-            with m.State("READ"):
-                m.d.comb += host.read.eq(inside)
-                m.d.sync += wait.eq(0)
-                m.next = "WAIT"
-            with m.State("WAIT"):
-                with m.If(wait == 0):
-                    m.d.sync += data.eq(refused.replicate(32))
-                    with m.If(refused):
-                        m.d.sync += flags["read_refused"].eq(1)
-                with m.If(wait == 2):
-                    m.next = "TAKE"
-            with m.State("TAKE"):
-                with m.If(link):
-                    m.d.sync += data.eq(Cat(*flags.values(), state, words))
-                with m.Elif(~data[0]):
-                    m.d.sync += data.eq(host.read_data)
-                m.next = "SEND"
-            with m.State("SEND"):
-                m.d.comb += transmitter.valid.eq(1)
-                with m.If(transmitter.ready):
-                    m.d.sync += [data.eq(data << 8), byte.eq(byte + 1)]
-                    with m.If(byte == 3):
-                        m.d.sync += [remaining.eq(remaining - 1), address.eq(address + step)]
-                        m.next = "READ"
-                        with m.If(remaining == 1):
-                            m.next = "COMMAND"
-                            if frame is not None:
-                                with m.If(frame.checked):
-                                    m.next = "TAIL"
-            if frame is not None:
-                with m.State("CHECK"):
-                    with m.If(forget):
-                        m.next = "COMMAND"
-                    with m.Elif(received):
-                        m.d.sync += byte.eq(byte + 1)
-                        with m.If(byte == 3):
-                            m.next = "JUDGE"
-                with m.State("JUDGE"):
-                    with m.If(~frame.checksum.busy):
-                        m.next = "COMMAND"
-                        with m.If(frame.judge(m, writes)):
-                            m.next = "READ"
-                with m.State("TAIL"):
-                    m.d.comb += [frame.tail.eq(1), transmitter.valid.eq(1)]
-                    with m.If(transmitter.ready):
-                        m.d.sync += byte.eq(byte + 1)
-                        with m.If(byte == 3):
-                            m.next = "COMMAND"
-
-        waiting = ("LENGTH", "ADDRESS", "DATA", *(() if frame is None else ("CHECK",)))
-        halfway = Cat(fsm.ongoing(state) for state in waiting).any()
-        listening = halfway | fsm.ongoing("COMMAND")
-        m.d.sync += silence.eq(silence + 1)
-        with m.If(late | receiver.valid | receiver.broken | ~listening):
-            m.d.sync += silence.eq(0)
-        with m.If(late):
-            m.d.sync += ignoring.eq(0)
-        with m.If(late & halfway):
-            m.d.sync += flags["late"].eq(1)
-        broken = receiver.broken if frame is None else receiver.broken | frame.damaged
-        with m.If(broken | (receiver.valid & ~listening)):
-            m.d.sync += flags["byte_lost"].eq(1)
-        with m.If(broken):
-            m.d.sync += ignoring.eq(1)
+            self._receive(m, frame, checked, known)
+            self._receive_words(m, frame, checked, step)
+            self._answer(m, frame, checked, step, state)
+            if checked is not None:
+                self._check(m, frame, checked)
+        self._listen(m, frame, checked, fsm)
         return m
 
-
-class _Checked:
-    """What a bridge with a checksum has more.
-
-    The words of a write wait in a memory, at the number of words that were still to come. Those of
-    a checked write are carried out together, those of others as they come.
-
-    Attributes
-    ----------
-    checked
-        The command under way has a checksum.
-    locked
-        No other is taken.
-    damaged
-        A frame cannot be what was sent; for one cycle.
-    left
-        Words of the write that have not been carried out.
-    writing, all
-        A word is carried out; it is one of a checked write.
-    under_way
-        Not all words have been carried out.
-    tail
-        The answer's checksum is being sent.
-    """
-
-    def __init__(self, m: Module, remaining: Signal, data: Signal):
-        m.submodules.checksum = self.checksum = Checksum()
-        m.submodules.waiting = memory = cells(32, _BUFFER)
-        self._kept, self._carried = memory.write_port(), memory.read_port()
-        self.checked, self.locked, self.damaged = Signal(), Signal(), Signal()
-        self.left = Signal(8)
-        self.writing, self.all, self.tail = Signal(), Signal(), Signal()
-        self._draining = draining = Signal()
-        self.under_way = draining | self.writing
+    def _accesses(self, m, frame: _Frame) -> None:
+        """One word at a time between the line and the host's side."""
+        host = self.host
         m.d.comb += [
-            self._kept.addr.eq(remaining),
-            self._kept.data.eq(data),
-            self._carried.addr.eq(self.left),
+            frame.inside.eq(~frame.address[ADDRESS_BITS - 2 :].any()),
+            frame.link.eq(frame.address == LINK_ADDRESS // 4),
+            frame.receiver.line.eq(self.uart_rx),
+            self.uart_tx.eq(frame.transmitter.line),
+            host.address.eq(frame.address << 2),
+            host.data.eq(frame.data),
+            host.strobe.eq(0b1111),
+            frame.transmitter.data.eq(frame.data[24:]),
         ]
-        m.d.sync += self.writing.eq(draining)
-        with m.If(draining):
-            m.d.sync += [self.left.eq(self.left - 1), draining.eq(self.all & (self.left != 1))]
-
-    def connect(self, m: Module, host, receiver, transmitter) -> None:
-        """Words to the host, bytes of both directions to the checksum."""
-        checksum = self.checksum
-        m.d.comb += [
-            host.data.eq(self._carried.data),
-            checksum.feed.eq(Mux(transmitter.valid, transmitter.ready, receiver.valid)),
-            checksum.byte.eq(Mux(transmitter.valid, transmitter.data, receiver.data)),
+        # As ``host.error``, one cycle after the access.
+        m.d.comb += frame.refused.eq(~frame.was_link & (~frame.was_inside | host.error))
+        m.d.sync += [
+            frame.was_inside.eq(frame.inside),
+            frame.was_link.eq(frame.link),
+            frame.written.eq(0),
+            frame.wait.eq(frame.wait + 1),
         ]
-        with m.If(self.tail):
-            m.d.comb += [transmitter.data.eq(checksum.low), checksum.byte.eq(~checksum.low)]
+        with m.If(frame.written & frame.refused):
+            m.d.sync += frame.flags["write_refused"].eq(1)
 
-    def begin(self, m: Module, receiver, received, known) -> None:
-        """While a command is awaited."""
-        m.d.sync += self.checked.eq(receiver.data[7])
-        m.d.comb += self.checksum.clear.eq(~received)
-        with m.If(received & self.locked & ~known):
-            m.d.comb += self.damaged.eq(1)
+    def _access(self, m, frame: _Frame, step) -> None:
+        """Carries a written word out."""
+        m.d.comb += self.host.write.eq(frame.inside)
+        m.d.sync += [
+            frame.address.eq(frame.address + step),
+            frame.words.eq(frame.words + 1),
+            frame.written.eq(1),
+        ]
+        with m.If(frame.link):
+            m.d.sync += [frame.words.eq(0), *(flag.eq(0) for flag in frame.flags.values())]
 
-    def keep(self, m: Module) -> None:
-        """A word has come."""
-        m.d.comb += self._kept.en.eq(1)
-        with m.If(~self.checked):
-            m.d.sync += self._draining.eq(1)
+    def _receive(self, m, frame: _Frame, checked: CheckedFrames | None, known) -> None:
+        """The states in which a command comes."""
+        data = frame.receiver.data
+        with m.State("COMMAND"):
+            m.d.sync += [frame.command.eq(data), frame.byte.eq(0)]
+            with m.If(frame.received & known):
+                m.next = "LENGTH"
+            if checked is not None:
+                checked.begin(m, frame.receiver, frame.received, known)
+        with m.State("LENGTH"):
+            m.d.sync += frame.remaining.eq(data)
+            with m.If(frame.forget):
+                m.next = "COMMAND"
+            with m.Elif(frame.received):
+                m.next = "ADDRESS"
+        with m.State("ADDRESS"):
+            with m.If(frame.forget):
+                m.next = "COMMAND"
+            if checked is not None:
+                with m.Elif(frame.received & checked.under_way):
+                    # The address is still in use.
+                    m.d.comb += checked.damaged.eq(1)
+                    m.next = "COMMAND"
+            with m.Elif(frame.received):
+                m.d.sync += frame.address.eq(Cat(data, frame.address))
+                m.d.sync += frame.byte.eq(frame.byte + 1)
+                if checked is not None:
+                    m.d.sync += [checked.left.eq(frame.remaining), checked.all.eq(0)]
+                with m.If(frame.byte == 3):
+                    m.next = "READ"
+                    if checked is not None:
+                        with m.If(checked.checked):
+                            m.next = "CHECK"
+                    with m.If(frame.writes):
+                        m.next = "DATA"
 
-    def judge(self, m: Module, writes) -> Value:
-        """A checked command is complete; returns whether it is a read to be answered."""
-        good = self.checksum.good
-        m.d.comb += [self.checksum.clear.eq(1), self.damaged.eq(~good)]
-        with m.If(good & writes):
-            m.d.sync += [self._draining.eq(1), self.all.eq(1)]
-        return good & ~writes
+    def _receive_words(self, m, frame: _Frame, checked: CheckedFrames | None, step) -> None:
+        """The states in which written words come."""
+        with m.State("DATA"):
+            with m.If(frame.forget):
+                m.next = "COMMAND"
+            with m.Elif(frame.received):
+                m.d.sync += frame.data.eq(Cat(frame.receiver.data, frame.data))
+                m.d.sync += frame.byte.eq(frame.byte + 1)
+                with m.If(frame.byte == 3):
+                    m.next = "WRITE"
+        with m.State("WRITE"):
+            m.d.sync += frame.remaining.eq(frame.remaining - 1)
+            if checked is None:
+                self._access(m, frame, step)
+            else:
+                checked.keep(m)
+            m.next = "DATA"
+            with m.If(frame.remaining == 1):
+                m.next = "COMMAND"
+                if checked is not None:
+                    with m.If(checked.checked):
+                        m.next = "CHECK"
+
+    def _answer(self, m, frame: _Frame, checked: CheckedFrames | None, step, state) -> None:
+        """The states in which words are read and sent."""
+        with m.State("READ"):
+            m.d.comb += self.host.read.eq(frame.inside)
+            m.d.sync += frame.wait.eq(0)
+            m.next = "WAIT"
+        with m.State("WAIT"):
+            with m.If(frame.wait == 0):
+                m.d.sync += frame.data.eq(frame.refused.replicate(32))
+                with m.If(frame.refused):
+                    m.d.sync += frame.flags["read_refused"].eq(1)
+            with m.If(frame.wait == 2):
+                m.next = "TAKE"
+        with m.State("TAKE"):
+            with m.If(frame.link):
+                m.d.sync += frame.data.eq(Cat(*frame.flags.values(), state, frame.words))
+            with m.Elif(~frame.data[0]):
+                m.d.sync += frame.data.eq(self.host.read_data)
+            m.next = "SEND"
+        with m.State("SEND"):
+            m.d.comb += frame.transmitter.valid.eq(1)
+            with m.If(frame.transmitter.ready):
+                m.d.sync += [frame.data.eq(frame.data << 8), frame.byte.eq(frame.byte + 1)]
+                with m.If(frame.byte == 3):
+                    m.d.sync += frame.remaining.eq(frame.remaining - 1)
+                    m.d.sync += frame.address.eq(frame.address + step)
+                    m.next = "READ"
+                    with m.If(frame.remaining == 1):
+                        m.next = "COMMAND"
+                        if checked is not None:
+                            with m.If(checked.checked):
+                                m.next = "TAIL"
+
+    def _check(self, m, frame: _Frame, checked: CheckedFrames) -> None:
+        """The states in which a checksum comes, is judged or is sent."""
+        with m.State("CHECK"):
+            with m.If(frame.forget):
+                m.next = "COMMAND"
+            with m.Elif(frame.received):
+                m.d.sync += frame.byte.eq(frame.byte + 1)
+                with m.If(frame.byte == 3):
+                    m.next = "JUDGE"
+        with m.State("JUDGE"):
+            with m.If(~checked.checksum.busy):
+                m.next = "COMMAND"
+                with m.If(checked.judge(m, frame.writes)):
+                    m.next = "READ"
+        with m.State("TAIL"):
+            m.d.comb += [checked.tail.eq(1), frame.transmitter.valid.eq(1)]
+            with m.If(frame.transmitter.ready):
+                m.d.sync += frame.byte.eq(frame.byte + 1)
+                with m.If(frame.byte == 3):
+                    m.next = "COMMAND"
+
+    def _listen(self, m, frame: _Frame, checked: CheckedFrames | None, fsm) -> None:
+        """Silence in the middle of a command, and bytes that are lost."""
+        receiver, late = frame.receiver, frame.late
+        waiting = ("LENGTH", "ADDRESS", "DATA", *(() if checked is None else ("CHECK",)))
+        halfway = Cat(fsm.ongoing(state) for state in waiting).any()
+        listening = halfway | fsm.ongoing("COMMAND")
+        m.d.sync += frame.silence.eq(frame.silence + 1)
+        with m.If(late | receiver.valid | receiver.broken | ~listening):
+            m.d.sync += frame.silence.eq(0)
+        with m.If(late):
+            m.d.sync += frame.ignoring.eq(0)
+        with m.If(late & halfway):
+            m.d.sync += frame.flags["late"].eq(1)
+        broken = receiver.broken if checked is None else receiver.broken | checked.damaged
+        with m.If(broken | (receiver.valid & ~listening)):
+            m.d.sync += frame.flags["byte_lost"].eq(1)
+        with m.If(broken):
+            m.d.sync += frame.ignoring.eq(1)

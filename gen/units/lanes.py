@@ -98,92 +98,98 @@ class Lanes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cfg = self.config
-        pixel_address = range(max(2, cfg.acc_depth))
+        tokens, pixels = self._pixels(m)
+        chained = Signal()
+        m.d.sync += chained.eq(
+            (self.layer.out_w == 1) & (self.layer.out_h == 1) & ~self.layer.maximum
+        )
+        m.d.comb += [
+            self.overflow.eq(tokens[self.STAGE_A].valid & (pixels[0] == self.config.acc_depth)),
+            self.codes_token.eq(tokens[-1]),
+        ]
+        begin = [token.valid & token.start & token.last for token in tokens]
+        m.d.comb += self.parameter_begin.eq(begin[self.PARAMETER_STAGE])
+        residual_stage = self.STAGE_E + Requantizer.RESIDUAL_STAGE - self.RESIDUAL_READ
+        m.d.comb += self.residual_token.eq(tokens[residual_stage])
+        self._setup(m)
+        for lane in range(self.config.cols):
+            self._lane(m, lane, tokens, pixels, begin, chained)
+        return m
 
-        tokens, pixels = [], []
+    def _pixels(self, m):
+        """The token of every stage, and the number of its pixel while accumulators need it."""
+        cfg = self.config
         pixel = Signal(range(cfg.acc_depth + 1))
         with m.If(self.token.valid):
             with m.If(self.token.start):
                 m.d.sync += pixel.eq(0)
             with m.Elif(pixel != cfg.acc_depth):
                 m.d.sync += pixel.eq(pixel + 1)
-        previous = self.token
+        tokens, pixels = [self.token], [pixel]
         for stage in range(self.latency(cfg)):
             token = Signal(Token, name=f"token_{stage}")
-            m.d.sync += token.eq(previous)
+            m.d.sync += token.eq(tokens[-1])
             tokens.append(token)
-            previous = token
-        pixels.append(pixel)
         for stage in range(1, cfg.cols + self.STAGE_E):
-            held = Signal(pixel_address, name=f"pixel_{stage}")
+            held = Signal(range(max(2, cfg.acc_depth)), name=f"pixel_{stage}")
             m.d.sync += held.eq(pixels[-1])
             pixels.append(held)
-        chained = Signal()
-        m.d.sync += chained.eq(
-            (self.layer.out_w == 1) & (self.layer.out_h == 1) & ~self.layer.maximum
+        return tokens[1:], pixels
+
+    def _setup(self, m) -> None:
+        """What all lanes share: layer and channel, and the triangles at both ends."""
+        cfg = self.config
+        m.submodules.layer_setup = self._layer = LayerSetup(cfg)
+        m.submodules.channel_setup = self._channel = ChannelSetup(cfg)
+        m.d.comb += [
+            self._layer.layer.eq(self.layer),
+            self._channel.zero_out.eq(self.layer.zero_out),
+            self._channel.lo.eq(self._layer.settings.lo),
+            self._channel.hi.eq(self._layer.settings.hi),
+            self._channel.enable.eq(self.enable),
+            self._channel.use_zero.eq(self.use_zero),
+            self._channel.channel.eq(self.parameters),
+        ]
+        m.submodules.residual_skew = self._residual = Skew(cfg.cols, signed(cfg.act_bits))
+        m.submodules.present_skew = self._present = Skew(cfg.cols, 1)
+        m.d.comb += [self._present.i[lane].eq(self.residual_present) for lane in range(cfg.cols)]
+        m.submodules.align = self._align = Skew(cfg.cols, signed(cfg.act_bits), reverse=True)
+        m.d.comb += [self._residual.i.eq(self.residual), self.codes.eq(self._align.o)]
+
+    def _lane(self, m, lane: int, tokens, pixels, begin, chained) -> None:
+        """One accumulator and its requantizer."""
+        cfg = self.config
+        a, c, d, e = (lane + s for s in (self.STAGE_A, self.STAGE_C, self.STAGE_D, self.STAGE_E))
+        accumulator = at(AccumulatorLane(cfg), lane=lane)
+        requantizer = at(Requantizer(cfg), lane=lane)
+        m.submodules[f"accumulator_{lane}"] = accumulator
+        m.submodules[f"requantizer_{lane}"] = requantizer
+        bias = Signal(signed(cfg.acc_bits), name=f"bias_{lane}")
+        parameters = Signal(lane_parameters(cfg), name=f"parameters_{lane}")
+        with m.If(begin[d]):
+            m.d.sync += bias.eq(self.parameters.bias)
+        with m.If(begin[e]):
+            m.d.sync += parameters.eq(self._channel.parameters)
+        m.d.comb += [
+            accumulator.read_address.eq(pixels[a]),
+            accumulator.partial_sum.eq(self.sums[lane]),
+            accumulator.first.eq(tokens[c].first),
+            accumulator.valid.eq(tokens[d].valid),
+            accumulator.chain.eq(chained & ~tokens[d].first),
+            accumulator.maximum.eq(self.layer.maximum),
+            accumulator.write.eq(tokens[e].valid & ~tokens[e].last),
+            accumulator.write_address.eq(pixels[e]),
+            requantizer.total.eq(accumulator.total),
+            requantizer.bias.eq(bias),
+            requantizer.parameters.eq(parameters),
+            requantizer.settings.eq(self._layer.settings),
+            requantizer.use_zero.eq(self.use_zero if cfg.learnt_guard else self.enable),
+            requantizer.residual_value.eq(self._residual.o[lane]),
+            requantizer.residual_present.eq(self._present.o[lane]),
+            self.violation[lane].eq(requantizer.violation),
+            self._align.i[lane].eq(requantizer.code),
+        ]
+        checked = e + Requantizer.GUARD_STAGE
+        m.d.comb += requantizer.valid.eq(
+            tokens[checked].valid & tokens[checked].last & self.layer.lane_mask[lane]
         )
-        m.d.comb += [
-            self.overflow.eq(tokens[self.STAGE_A].valid & (pixel == cfg.acc_depth)),
-            self.codes_token.eq(tokens[-1]),
-        ]
-
-        begin = [token.valid & token.start & token.last for token in tokens]
-        m.d.comb += self.parameter_begin.eq(begin[self.PARAMETER_STAGE])
-        residual_stage = self.STAGE_E + Requantizer.RESIDUAL_STAGE - self.RESIDUAL_READ
-        m.d.comb += self.residual_token.eq(tokens[residual_stage])
-
-        m.submodules.layer_setup = layer_setup = LayerSetup(cfg)
-        m.submodules.channel_setup = channel_setup = ChannelSetup(cfg)
-        m.d.comb += [
-            layer_setup.layer.eq(self.layer),
-            channel_setup.zero_out.eq(self.layer.zero_out),
-            channel_setup.lo.eq(layer_setup.settings.lo),
-            channel_setup.hi.eq(layer_setup.settings.hi),
-            channel_setup.enable.eq(self.enable),
-            channel_setup.use_zero.eq(self.use_zero),
-            channel_setup.channel.eq(self.parameters),
-        ]
-        m.submodules.residual_skew = residual_skew = Skew(cfg.cols, signed(cfg.act_bits))
-        m.submodules.present_skew = present_skew = Skew(cfg.cols, 1)
-        m.d.comb += [present_skew.i[lane].eq(self.residual_present) for lane in range(cfg.cols)]
-        m.submodules.align = align = Skew(cfg.cols, signed(cfg.act_bits), reverse=True)
-        m.d.comb += [residual_skew.i.eq(self.residual), self.codes.eq(align.o)]
-        for lane in range(cfg.cols):
-            a, c, d, e = (
-                lane + s for s in (self.STAGE_A, self.STAGE_C, self.STAGE_D, self.STAGE_E)
-            )
-            accumulator = at(AccumulatorLane(cfg), lane=lane)
-            requantizer = at(Requantizer(cfg), lane=lane)
-            m.submodules[f"accumulator_{lane}"] = accumulator
-            m.submodules[f"requantizer_{lane}"] = requantizer
-            bias = Signal(signed(cfg.acc_bits), name=f"bias_{lane}")
-            parameters = Signal(lane_parameters(cfg), name=f"parameters_{lane}")
-            with m.If(begin[d]):
-                m.d.sync += bias.eq(self.parameters.bias)
-            with m.If(begin[e]):
-                m.d.sync += parameters.eq(channel_setup.parameters)
-            m.d.comb += [
-                accumulator.read_address.eq(pixels[a]),
-                accumulator.partial_sum.eq(self.sums[lane]),
-                accumulator.first.eq(tokens[c].first),
-                accumulator.valid.eq(tokens[d].valid),
-                accumulator.chain.eq(chained & ~tokens[d].first),
-                accumulator.maximum.eq(self.layer.maximum),
-                accumulator.write.eq(tokens[e].valid & ~tokens[e].last),
-                accumulator.write_address.eq(pixels[e]),
-                requantizer.total.eq(accumulator.total),
-                requantizer.bias.eq(bias),
-                requantizer.parameters.eq(parameters),
-                requantizer.settings.eq(layer_setup.settings),
-                requantizer.use_zero.eq(self.use_zero if cfg.learnt_guard else self.enable),
-                requantizer.residual_value.eq(residual_skew.o[lane]),
-                requantizer.residual_present.eq(present_skew.o[lane]),
-                self.violation[lane].eq(requantizer.violation),
-                align.i[lane].eq(requantizer.code),
-            ]
-            checked = e + Requantizer.GUARD_STAGE
-            m.d.comb += requantizer.valid.eq(
-                tokens[checked].valid & tokens[checked].last & self.layer.lane_mask[lane]
-            )
-        return m

@@ -78,8 +78,26 @@ class Requantizer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cfg, parameters, settings = self.config, self.parameters, self.settings
+        cfg, settings = self.config, self.settings
+        shift = self._shifted(m, self._product(m))
+        rounded = Signal(signed(cfg.act_bits + 2))
+        m.d.sync += rounded.eq(narrow(shift, cfg.act_bits + 1) + shift.increment)
+        lo, hi = settings.lo, settings.hi
+        low = rounded < lo
+        if cfg.learnt_guard:
+            lo, hi = self.parameters.guard_lo, self.parameters.guard_hi
+            # Without the first part a lower bound above the upper one would lose.
+            low = self._learnt_guard(m, shift, rounded) | (rounded < lo)
+        elif cfg.guard:
+            self._fixed_guard(m, shift, rounded)
+        clamped = Signal(signed(cfg.act_bits + 1))
+        m.d.sync += clamped.eq(Mux(low, lo, Mux(rounded > hi, hi, rounded)))
+        m.d.comb += self.code.eq(self._added(m, clamped))
+        return m
 
+    def _product(self, m):
+        """The total with its bias, multiplied."""
+        cfg, parameters = self.config, self.parameters
         biased = Signal(signed(cfg.acc_bits))
         m.d.sync += biased.eq(self.total + self.bias)
 
@@ -99,7 +117,11 @@ class Requantizer(wiring.Component):
             multiplied = Signal.like(product)
             multiplier = parameters.multiplier if cfg.multiplier_bits else 1
             m.d.sync += [multiplied.eq(biased * multiplier), product.eq(multiplied)]
+        return product
 
+    def _shifted(self, m, product) -> RoundShift:
+        """The shifted product, of the width that the guard needs."""
+        cfg = self.config
         # One bit more than the codes' differences, or than the bounds', shows what is outside.
         keep = cfg.act_bits + 1
         if cfg.learnt_guard:
@@ -109,40 +131,41 @@ class Requantizer(wiring.Component):
         m.submodules.shift = shift = RoundShift(
             len(product), lift_bits(cfg.multiplier_bits), largest_shift(cfg), keep, cfg.rounding
         )
-        m.d.comb += [shift.value.eq(product), shift.shift.eq(parameters.shift)]
-        rounded = Signal(signed(cfg.act_bits + 2))
-        m.d.sync += rounded.eq(narrow(shift, cfg.act_bits + 1) + shift.increment)
-        lo, hi = settings.lo, settings.hi
-        low = rounded < lo
-        if cfg.learnt_guard:
-            lo, hi = parameters.guard_lo, parameters.guard_hi
-            # whole + increment against a bound, in halves.
-            halves = Cat(shift.increment, shift.whole)
-            below = less(halves, Cat(Const(1, 1), parameters.guard_below))
-            above = less(Cat(Const(0, 1), parameters.guard_above), halves)
-            is_smaller = Mux(shift.over, shift.sign, below) & ~parameters.guard_least
-            is_larger = Mux(shift.over, ~shift.sign, above) & ~parameters.guard_most
-            smaller = Signal()
-            larger = Signal()
-            m.d.sync += [smaller.eq(is_smaller), larger.eq(is_larger)]
-            with m.If((is_smaller | is_larger) & self.use_zero):
-                m.d.sync += rounded.eq(0)
-            m.d.comb += self.violation.eq((smaller | larger) & self.valid)
-            # Without the first part a lower bound above the upper one would lose.
-            low = (smaller & ~self.use_zero) | (rounded < lo)
-        elif cfg.guard:
-            beyond, sign = shift.whole[-2], shift.whole[-1]
-            # Rounding takes the one before either bound across it.
-            crosses = shift.increment & shift.whole[:-2].all() & ~beyond
-            is_outside = (shift.over | (beyond ^ sign ^ crosses)) & self.use_zero
-            outside = Signal()
-            m.d.sync += outside.eq(is_outside)
-            with m.If(is_outside):
-                m.d.sync += rounded.eq(0)
-            m.d.comb += self.violation.eq(outside & self.valid)
-        clamped = Signal(signed(cfg.act_bits + 1))
-        m.d.sync += clamped.eq(Mux(low, lo, Mux(rounded > hi, hi, rounded)))
+        m.d.comb += [shift.value.eq(product), shift.shift.eq(self.parameters.shift)]
+        return shift
 
+    def _learnt_guard(self, m, shift: RoundShift, rounded):
+        """Output guard with the channel's bounds; returns whether the lower one replaces."""
+        parameters = self.parameters
+        # whole + increment against a bound, in halves.
+        halves = Cat(shift.increment, shift.whole)
+        below = less(halves, Cat(Const(1, 1), parameters.guard_below))
+        above = less(Cat(Const(0, 1), parameters.guard_above), halves)
+        is_smaller = Mux(shift.over, shift.sign, below) & ~parameters.guard_least
+        is_larger = Mux(shift.over, ~shift.sign, above) & ~parameters.guard_most
+        smaller = Signal()
+        larger = Signal()
+        m.d.sync += [smaller.eq(is_smaller), larger.eq(is_larger)]
+        with m.If((is_smaller | is_larger) & self.use_zero):
+            m.d.sync += rounded.eq(0)
+        m.d.comb += self.violation.eq((smaller | larger) & self.valid)
+        return smaller & ~self.use_zero
+
+    def _fixed_guard(self, m, shift: RoundShift, rounded) -> None:
+        """Output guard without learnt bounds."""
+        beyond, sign = shift.whole[-2], shift.whole[-1]
+        # Rounding takes the one before either bound across it.
+        crosses = shift.increment & shift.whole[:-2].all() & ~beyond
+        is_outside = (shift.over | (beyond ^ sign ^ crosses)) & self.use_zero
+        outside = Signal()
+        m.d.sync += outside.eq(is_outside)
+        with m.If(is_outside):
+            m.d.sync += rounded.eq(0)
+        m.d.comb += self.violation.eq(outside & self.valid)
+
+    def _added(self, m, clamped):
+        """The code, the residual added."""
+        cfg, settings = self.config, self.settings
         wide = cfg.act_bits + 1 + lifted_bits(cfg.add_multiplier_bits)
         difference = Signal(signed(cfg.act_bits + 1))
         scaled_a = Signal(signed(wide))
@@ -179,5 +202,4 @@ class Requantizer(wiring.Component):
                 )
             ),
         ]
-        m.d.comb += self.code.eq(result)
-        return m
+        return result

@@ -111,6 +111,11 @@ class Sequencer(wiring.Component):
         faults += [(layer[name] < low) | (layer[name] > high) for name in codes]
         return Cat(faults).any()
 
+    def _refuse(self, m, status: Status) -> None:
+        """Ends the run before its descriptor begins."""
+        m.d.sync += [self.busy.eq(0), self.done.eq(1), self.status.eq(status)]
+        m.next = "IDLE"
+
     def elaborate(self, platform):
         m = Module()
         words = [Signal(32, name=f"word_{index}") for index in range(DESCRIPTOR_WORDS)]
@@ -144,15 +149,9 @@ class Sequencer(wiring.Component):
                         self.busy.eq(1),
                     ]
                     m.next = "FETCH"
-                    with m.If(
-                        (self.count == 0) | (self.first + self.count > self.config.program_depth)
-                    ):
-                        m.d.sync += [
-                            self.busy.eq(0),
-                            self.done.eq(1),
-                            self.status.eq(Status.PROGRAM_ADDRESS),
-                        ]
-                        m.next = "IDLE"
+                    last = self.first + self.count
+                    with m.If((self.count == 0) | (last > self.config.program_depth)):
+                        self._refuse(m, Status.PROGRAM_ADDRESS)
             with m.State("FETCH"):
                 m.d.sync += fetch.eq(Mux(hold, 0, fetch + 1))
                 for index, word in enumerate(words):
@@ -163,12 +162,7 @@ class Sequencer(wiring.Component):
             with m.State("CHECK"):
                 m.d.sync += drain.eq(self._drain)
                 with m.If(illegal):
-                    m.d.sync += [
-                        self.busy.eq(0),
-                        self.done.eq(1),
-                        self.status.eq(Status.BAD_DESCRIPTOR),
-                    ]
-                    m.next = "IDLE"
+                    self._refuse(m, Status.BAD_DESCRIPTOR)
                 with m.Else():
                     m.d.comb += self.go.eq(1)
                     m.next = "RUN"
