@@ -176,9 +176,18 @@ def bench(session: nox.Session) -> None:
     """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels;
     campaign: faults per second; kills: a campaign killed again and again.
     boards: the guard's cost after place and route; peer: the bias of another injector's shortcuts;
-    intervals: how often intervals hold the truth.
+    intervals: how often intervals hold the truth. extras: how much each extra installs.
     """
-    known = ("accelerator", "boards", "campaign", "faultmodels", "intervals", "kills", "peer")
+    known = (
+        "accelerator",
+        "boards",
+        "campaign",
+        "extras",
+        "faultmodels",
+        "intervals",
+        "kills",
+        "peer",
+    )
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
         print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import typer
 
 from .errors import HoldfastError, disk_reason
+from .extras import needed
 from .leftovers import scratch
 from .signals import stoppable
 from .text import printable
@@ -36,7 +37,7 @@ def run(app: typer.Typer, name: str | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     with stoppable() as stopped:
         try:
-            with _own_temporary_files():
+            with _own_temporary_files(), needed():
                 result = app(standalone_mode=False, prog_name=name)
             # Typer turns Ctrl-C into this code.
             if stopped or result == _INTERRUPTED:

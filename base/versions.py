@@ -19,13 +19,16 @@ def _found() -> dict[str, str]:
         required = metadata.requires("holdfast") or []
     except metadata.PackageNotFoundError:
         required = []
-    named = (re.match(r"[\w.-]+", line) for line in required if "extra ==" not in line)
+    # An extra may hold others, which are lines of this package.
+    named = {
+        re.split(r"[^\w.-]", line)[0] for line in required if not re.search(r"extra == .dev", line)
+    }
     found = {
         "sources": source_hash()[:16],
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
-    for name in ["holdfast", *sorted(match[0] for match in named if match)]:
+    for name in ["holdfast", *sorted(named - {"holdfast"})]:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

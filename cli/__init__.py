@@ -15,6 +15,8 @@ import typer
 from typer.core import TyperGroup
 
 from holdfast.base.command import run
+from holdfast.base.errors import HoldfastError
+from holdfast.base.extras import needed
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -68,7 +70,8 @@ def _loaded(name: str) -> Any:
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"holdfast.{COMMANDS[name].module}")
+    with needed():
+        return importlib.import_module(f"holdfast.{COMMANDS[name].module}")
 
 
 app = typer.Typer(cls=_Commands, pretty_exceptions_enable=False)
@@ -101,6 +104,6 @@ def main() -> int:
     called = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     if called in COMMANDS:
         # Here a signal still ends all at once. What is missing is told by `run`, which asks again.
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(HoldfastError):
             _module(called)
     return run(app, "holdfast")

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from zlib import crc32
 
 from holdfast.base.errors import HoldfastError
+from holdfast.base.extras import needed
 from holdfast.base.options import check_range
 from holdfast.base.text import printable
 from holdfast.gen.layout import REGION_BITS
@@ -275,10 +276,8 @@ def open_serial(
     """
     check_range(*_BAUD, baud=baud)
     check_range(*_TIMEOUT, timeout=timeout)
-    try:
+    with needed():
         import serial
-    except ImportError:
-        raise HoldfastError("a serial port needs pyserial: pip install pyserial.") from None
     try:
         line = serial.Serial(port, baud, timeout=timeout, write_timeout=timeout)
     # ValueError and OverflowError: a name with a NUL, a speed that the port does not have.

@@ -1,4 +1,4 @@
-"""The one command: what it lists, what it imports, and that each part is the command of its room."""
+"""The one command: what it lists and imports; each part is the command of its room."""
 
 import os
 import subprocess
