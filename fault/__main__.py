@@ -21,12 +21,12 @@ from holdfast.base.files import write_atomically, write_json
 from holdfast.base.progress import progress_bar
 from holdfast.base.text import shown
 from holdfast.fault.campaign.manifest import manifest, settings
-from holdfast.fault.campaign.prior import finished
+from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.campaign.replay_upset import replay_upset
 from holdfast.fault.campaign.store import Store
 from holdfast.fault.campaign.workers import (
-    Job,
-    Spent,
+    CampaignSpec,
+    UnitStatistics,
     golden_runs,
     run_units,
 )
@@ -43,9 +43,9 @@ from holdfast.fault.results.tables import (
 )
 from holdfast.fault.sampling.plan import (
     MOST_FAULTS,
-    FaultModel,
     Filters,
     Plan,
+    UpsetModel,
 )
 from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, named_guard
@@ -148,7 +148,7 @@ def campaign(
         raise HoldfastError("--stop-at is for one setting; --compare needs the same faults in all.")
     enough = options.share("--stop-at", stop_at) if stop_at else 0.0
     checked = options.share("--audit", audit, zero=True)
-    model = FaultModel(bits, stuck, duration)
+    model = UpsetModel(bits, stuck, duration)
     shortcuts = Shortcuts(cycles, requantize)
     if patterns and shortcuts.alone:
         raise HoldfastError("--patterns are of what the hardware does, without --requantize.")
@@ -166,7 +166,7 @@ def campaign(
     for name in guards:
         check_injectable(program, named_guard(name, chosen))
         guarded = GUARDS[name] != GUARD_OFF
-        shortcuts.check(program, model == FaultModel(), guarded, checked)
+        shortcuts.check(program, model == UpsetModel(), guarded, checked)
     find_tools()
     image_set = images_for(graph, data, images, seed)
     codes = image_codes(image_set.images, graph.act_bits).numpy()
@@ -174,7 +174,7 @@ def campaign(
         netlist = accelerator_netlist(chosen)
     plan = Plan(FaultSpace.of(netlist), Schedule(program), model, filters, shortcuts)
     count = plan.faults(options.share("--margin", margin), level) if margin else faults
-    job = Job(
+    job = CampaignSpec(
         program=program,
         netlist=netlist,
         guard=GUARDS[guards[0]],
@@ -190,7 +190,7 @@ def campaign(
         patterns=patterns,
     )
     _check_size(job)
-    others = {name: finished(Path(name)) for name in options.words(against)}
+    others = {name: PriorCampaign.load(Path(name)) for name in options.words(against)}
     if len({Path(name).name for name in others}) < len(others):
         raise HoldfastError("--against has two folders of one name, which names the result.")
     folder = store or Path("build", "campaign", f"{graph.network}_{chosen.name}")
@@ -237,7 +237,7 @@ def campaign(
 
 
 def _one(
-    job: Job,
+    job: CampaignSpec,
     folder: Path,
     plan: Plan,
     confidence: float,
@@ -251,7 +251,7 @@ def _one(
     units: dict[str, int] = {}
     with Store(folder, manifest(job, plan)) as store:
         job = replace(job, golden=folder.resolve() / "golden")
-        for part in job.rounds(plan.tried_whole(job.counts)) if enough else [job.units()]:
+        for part in job.doubling_rounds(plan.tried_whole(job.counts)) if enough else [job.units()]:
             rows = {name: _size(job, name) * len(job.codes) for name in part}
             todo = store.missing(rows)
             for found in store.damaged:
@@ -298,11 +298,11 @@ def _one(
 
 
 def _run(
-    job: Job, store: Store, todo: list[str], processes: int, scheduler: str, what: str
+    job: CampaignSpec, store: Store, todo: list[str], processes: int, scheduler: str, what: str
 ) -> None:
     """Compute what is missing, with progress."""
     total = sum(_size(job, name) for name in todo) * len(job.codes)
-    spent = Spent()
+    spent = UnitStatistics()
     began = time.monotonic()
     with progress_bar() as progress:
         task = progress.add_task(f"Faults, {what}", total=total, rate="")
@@ -319,17 +319,17 @@ def _run(
     )
 
 
-def _add(spent: Spent, part: Spent) -> None:
+def _add(spent: UnitStatistics, part: UnitStatistics) -> None:
     for name in ("faults", "shortcuts", "audit", "audited", "carried"):
         setattr(spent, name, getattr(spent, name) + getattr(part, name))
 
 
-def _size(job: Job, unit: str) -> int:
+def _size(job: CampaignSpec, unit: str) -> int:
     structure, _, number = unit.rpartition("-")
     return min(job.size, job.counts[structure] - int(number) * job.size)
 
 
-def _check_size(job: Job) -> None:
+def _check_size(job: CampaignSpec) -> None:
     """HoldfastError if a campaign is larger than any can be."""
     faults = sum(job.counts.values())
     units = sum(-(-count // job.size) for count in job.counts.values())
@@ -338,7 +338,7 @@ def _check_size(job: Job) -> None:
             raise HoldfastError(f"a campaign has at most {most:,} {what}, not {found:,}.")
 
 
-def _population(plan: Plan, job: Job, images: str) -> Text:
+def _population(plan: Plan, job: CampaignSpec, images: str) -> Text:
     excluded = ", ".join(f"{name} {bits:,} bits" for name, bits in plan.excluded.items())
     whole = sorted(plan.tried_whole(job.counts))
     return marked(

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from holdfast.base.cache import file_hash
 from holdfast.base.sources import source_hash
 from holdfast.base.versions import computing
-from holdfast.fault.campaign.workers import Job, Worker
+from holdfast.fault.campaign.workers import CampaignSpec, Worker
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.results.summary import compare, summarize
-from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
 from holdfast.fault.simulate import images_for
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.program import compile_graph
@@ -94,15 +94,15 @@ class Campaign:
         image_set = images_for(graph, self.data, self.images, self.seed)
         netlist = accelerator_netlist(self.config)
         filters = Filters(structures=self.structures)
-        plan = Plan(FaultSpace.of(netlist), Schedule(program), FaultModel(), filters)
+        plan = Plan(FaultSpace.of(netlist), Schedule(program), UpsetModel(), filters)
         labels = image_set.labels
-        job = Job(
+        job = CampaignSpec(
             program=program,
             netlist=netlist,
             guard=GUARDS[self.guards[0]],
             codes=image_codes(image_set.images, graph.act_bits).numpy(),
             labels=None if labels is None else np.asarray(labels, np.int64),
-            model=FaultModel(),
+            model=UpsetModel(),
             filters=filters,
             counts=plan.allocate(self.faults, self.minimum),
             size=_UNIT,
@@ -113,7 +113,7 @@ class Campaign:
         parts = {"all": plan}
         if own and own != plan.structures:
             parts["activations"] = Plan(
-                FaultSpace.of(netlist), plan.schedule, FaultModel(), Filters(structures=own)
+                FaultSpace.of(netlist), plan.schedule, UpsetModel(), Filters(structures=own)
             )
         result: dict[str, Any] = {
             "set": image_set.name, "images": self.images, "bits": plan.space.bits(),

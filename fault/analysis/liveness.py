@@ -1,7 +1,7 @@
-"""When a wrong bit of a register is seen by anything else.
+"""Liveness: the first cycle in which an error in a register bit propagates or is overwritten.
 
-    dormant = Dormant.of(netlist, follower, names)      # of the follower's golden run
-    dormant.after(name, bit, cycle)                     # Event, or None: not analysed
+    liveness = LivenessTable.of(netlist, lockstep, names)   # of the lockstep's golden run
+    liveness.after(name, bit, cycle)                     # FirstUse, or None: not analysed
 
 A register that is not written and that nothing reads keeps a wrong bit and changes nothing else.
 As long as that lasts, an upset is the same as one a cycle later: it can be injected in the cycle in
@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.base.files import write_atomically
-from holdfast.fault.injection.lockstep import FREE, Follower
+from holdfast.fault.injection.lockstep import FREE, LockstepRun
 from holdfast.gen.roles import Role
 from holdfast.sim.netlist.bitwise import Logic, Net
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.netlist.rtlil import Cell, parse_module
 
-__all__ = ["Dormant", "Event"]
+__all__ = ["FirstUse", "LivenessTable"]
 
 _PROBE = 1024
 """Cycles in which a bit has to sleep once to be looked at in all others."""
@@ -40,7 +40,7 @@ _SETTLE = 16
 _INTERRUPT = "interrupt"
 
 
-class Event(NamedTuple):
+class FirstUse(NamedTuple):
     """How a wrong bit's sleep ends.
 
     Attributes
@@ -57,7 +57,7 @@ class Event(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Dormant:
+class LivenessTable:
     """Cycles in which bits are seen or written, of one golden run.
 
     Attributes
@@ -78,9 +78,9 @@ class Dormant:
     hidden: frozenset[str]
     cycles: int
 
-    def after(self, name: str, bit: int, cycle: int) -> Event | None:
+    def after(self, name: str, bit: int, cycle: int) -> FirstUse | None:
         """What happens first to a bit that is wrong from a cycle on."""
-        end = Event("end", max(cycle, self.cycles - _SETTLE))
+        end = FirstUse("end", max(cycle, self.cycles - _SETTLE))
         if name in self.hidden:
             return end
         row = self.rows.get((name, bit))
@@ -96,26 +96,26 @@ class Dormant:
             head = int(self.ended[row, first])
         low = head & -head
         moment = 8 * first + low.bit_length() - 1
-        return Event("seen" if int(self.seen[row, first]) & low else "written", moment)
+        return FirstUse("seen" if int(self.seen[row, first]) & low else "written", moment)
 
     @classmethod
     def of(
         cls,
         netlist: Netlist,
-        follower: Follower,
+        lockstep: LockstepRun,
         names: Iterable[str],
-    ) -> "Dormant":
+    ) -> "LivenessTable":
         """Analyse registers."""
         analysis = _Analysis(netlist, names)
-        cycles = follower.golden.cycles
-        length = max(1024, _STATES // follower.state_bytes)
-        probe = analysis.between(follower, analysis.bits, cycles // 4, cycles // 4 + _PROBE)
+        cycles = lockstep.golden.cycles
+        length = max(1024, _STATES // lockstep.state_bytes)
+        probe = analysis.between(lockstep, analysis.bits, cycles // 4, cycles // 4 + _PROBE)
         bits = [bit for bit, (sees, keeps) in probe.items() if keeps & ~sees]
         seen = dict.fromkeys(bits, 0)
         kept = dict.fromkeys(bits, 0)
         for begin in range(0, cycles, length):
             end = min(begin + length, cycles)
-            for bit, (sees, keeps) in analysis.between(follower, bits, begin, end).items():
+            for bit, (sees, keeps) in analysis.between(lockstep, bits, begin, end).items():
                 seen[bit] |= sees << begin
                 kept[bit] |= keeps << begin
         ones = (1 << cycles) - 1
@@ -141,7 +141,7 @@ class Dormant:
         write_atomically(folder / "hidden.txt", "\n".join(sorted(self.hidden)).encode())
 
     @classmethod
-    def load(cls, folder: Path, cycles: int) -> "Dormant":
+    def load(cls, folder: Path, cycles: int) -> "LivenessTable":
         """Map saved tables into memory, shared by all processes that do."""
         lines = [
             line.split() for line in (folder / "rows.txt").read_text(encoding="utf-8").splitlines()
@@ -274,22 +274,22 @@ class _Analysis:
         return bool(now.intersection(reached.union(data)))
 
     def between(
-        self, follower: Follower, bits: Iterable[Net], begin: int, end: int
+        self, lockstep: LockstepRun, bits: Iterable[Net], begin: int, end: int
     ) -> dict[Net, tuple[int, int]]:
         """Of bits, the cycles from ``begin`` to ``end`` in which each is seen, and after which it
         is still wrong.
         """
-        end = min(end, follower.golden.cycles)
-        values, ones = self.golden(follower, begin, end), (1 << end - begin) - 1
+        end = min(end, lockstep.golden.cycles)
+        values, ones = self.golden(lockstep, begin, end), (1 << end - begin) - 1
         return {bit: self.next(bit, values, ones) for bit in bits}
 
-    def golden(self, follower: Follower, begin: int, end: int) -> dict[Net, int]:
+    def golden(self, lockstep: LockstepRun, begin: int, end: int) -> dict[Net, int]:
         """Golden waveforms of all that is needed, from a cycle on."""
-        states = follower.states(begin, end)
+        states = lockstep.states(begin, end)
         values: dict[Net, int] = {}
         columns: dict[int, NDArray[np.uint8]] = {}
         for name, bit in self._given:
-            place = follower.place(name, bit)
+            place = lockstep.place(name, bit)
             if place is None:
                 continue
             byte, shift = place

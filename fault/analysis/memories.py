@@ -1,7 +1,7 @@
-"""What memory words that differ do to the layer that runs, in closed form.
+"""Computes analytically how corrupted memory words affect the layer being executed.
 
-    residue = Residue(program, schedule, guard, golden, netlist.held)
-    effect = residue.resolve(cycle, words)
+    analysis = MemoryFaultAnalysis(program, schedule, guard, golden, netlist.held)
+    effect = analysis.resolve(cycle, words)
 
 All registers are golden in ``cycle``, and some memory words are not. From then on a word only
 matters where the schedule reads it before it is written:
@@ -39,7 +39,7 @@ from holdfast.sim.machine.layer_values import (
 )
 from holdfast.sim.machine.timeline import Run, Schedule
 
-__all__ = ["Effect", "Residue"]
+__all__ = ["Effect", "MemoryFaultAnalysis"]
 
 Ints = NDArray[np.int64]
 
@@ -65,7 +65,8 @@ class Effect:
         The closed form does not cover it: the first cycle in which something differs beside the
         words; the fault can be injected there.
     sums : list of SumChange or None
-        What is wrong in the layer's sums, if nothing else is: only with `Residue.keeps_sums`.
+        What is wrong in the layer's sums, if nothing else is: only with
+        `MemoryFaultAnalysis.keeps_sums`.
     """
 
     step: Step | None = None
@@ -100,7 +101,7 @@ class _NotCovered(Exception):
         self.cycle = cycle
 
 
-class Residue:
+class MemoryFaultAnalysis:
     """Resolves differing memory words of one image's inference.
 
     Parameters

@@ -1,7 +1,7 @@
-"""Corrupted tensors through the rest of the network, in the golden model: batched, each once.
+"""Propagates corrupted tensors through the rest of the network, in batches, each once.
 
-carry = Carry(program, schedule, golden, reference)
-outcomes = carry.run(effects)        # what the last tensor is in the end, for every Effect
+propagator = Propagator(program, schedule, golden, reference)
+outcomes = propagator.run(effects)        # what the last tensor is in the end, for every Effect
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from holdfast.sim.machine.timeline import Schedule
 
 from .memories import Effect
 
-__all__ = ["Carry", "Outcome"]
+__all__ = ["Logits", "Propagator"]
 
 _BATCH = 32
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Logits:
     """The network's end.
 
     Attributes
@@ -40,7 +40,7 @@ class Outcome:
     counts: int
 
 
-class Carry:
+class Propagator:
     """The rest of the network for one image.
 
     Parameters
@@ -51,21 +51,21 @@ class Carry:
     Attributes
     ----------
     computed : int
-        Corruptions that were carried on; others were equal to one of them.
+        Corruptions that were propagated; others were equal to one of them.
     """
 
     def __init__(self, program: Program, schedule: Schedule, golden: Golden, reference: Result):
         self.program, self.golden, self.reference = program, golden, reference
         self.computed = 0
-        self._known: dict[tuple, Outcome] = {}
+        self._known: dict[tuple, Logits] = {}
         self._order = {node.name: index for index, node in enumerate(program.graph.nodes)}
         self._last = program.graph.nodes[-1].name
-        self.unchanged = Outcome(reference.outputs[self._last].numpy().tobytes(), 0)
+        self.unchanged = Logits(reference.outputs[self._last].numpy().tobytes(), 0)
         self._schedule = schedule
         self._fetches: dict[str, Tensor] = {}
 
-    def run(self, effects: Sequence[Effect]) -> list[Outcome]:
-        """Outcome of every effect; its own counts are not part of it."""
+    def run(self, effects: Sequence[Effect]) -> list[Logits]:
+        """Returns the logits for every effect; its own counts are not part of it."""
         keys = [effect.key if effect.tensors else None for effect in effects]
         todo: dict[tuple[str, tuple[str, ...]], dict[tuple, Effect]] = {}
         for key, effect in zip(keys, effects, strict=True):
@@ -83,13 +83,13 @@ class Carry:
                 self.computed += len(part)
         return [self.unchanged if key is None else self._known[key] for key in keys]
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drop what is known, to bound the memory."""
         self._known.clear()
 
     def _compute(
         self, step: Step, tensors: tuple[str, ...], effects: Sequence[Effect]
-    ) -> list[Outcome]:
+    ) -> list[Logits]:
         values: dict[str, Tensor] = {}
         for name in tensors:
             clean = self.reference.outputs[name]
@@ -109,7 +109,7 @@ class Carry:
         output = result.outputs[self._last] if nodes else values[self._last]
         counts = self._counts(nodes, {**values, **result.outputs}, result, len(effects))
         return [
-            Outcome(row.tobytes(), int(count))
+            Logits(row.tobytes(), int(count))
             for row, count in zip(output.flatten(1).numpy(), counts, strict=True)
         ]
 

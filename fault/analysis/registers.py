@@ -1,6 +1,6 @@
 """What an upset of a register of the array or of an accumulator does, in closed form.
 
-    form = ClosedForm(residue)
+    form = RegisterFaultAnalysis(analysis)
     effect = form.resolve(name, bit, cycle)       # None: not covered, RTL has to decide
 
 Every one of these registers holds, in every cycle, a value of one pixel, or of one weight, that the
@@ -27,9 +27,9 @@ from holdfast.gen.roles import Role
 from holdfast.sim.machine.layer_values import signed
 from holdfast.sim.machine.timeline import Run
 
-from .memories import Effect, Residue
+from .memories import Effect, MemoryFaultAnalysis
 
-__all__ = ["ClosedForm"]
+__all__ = ["RegisterFaultAnalysis"]
 
 _PRODUCT, _SUM = 1, 2
 """Cycles from a PE's edge to its product register, and to its partial sum."""
@@ -41,12 +41,12 @@ _STAGE_B, _STAGE_C, _STAGE_D, _STAGE_E = 1, 2, 3, 4
 """Of an accumulator, from its read address."""
 
 
-class ClosedForm:
+class RegisterFaultAnalysis:
     """Closed forms over the golden values of one image."""
 
-    def __init__(self, residue: Residue):
-        self._residue = residue
-        self._config = residue.config
+    def __init__(self, analysis: MemoryFaultAnalysis):
+        self._memory_faults = analysis
+        self._config = analysis.config
         self._forms: dict[Role, tuple[Callable[..., Effect | None], tuple[str, ...]]] = {
             Role.PE_ACTIVATION: (self._activation, ("row", "col")),
             Role.PE_PRODUCT: (self._product, ("row", "col")),
@@ -66,10 +66,10 @@ class ClosedForm:
 
     def resolve(self, name: str, bit: int, cycle: int) -> Effect | None:
         """The effect of one inverted bit, or None where there is no closed form."""
-        run = self._residue.schedule.at(cycle)
+        run = self._memory_faults.schedule.at(cycle)
         if run.maximum:
             return None
-        held = self._residue.held[name]
+        held = self._memory_faults.held[name]
         if held.role not in self._forms:
             return None
         form, where = self._forms[held.role]
@@ -90,11 +90,11 @@ class ClosedForm:
         if found is None or not len(cols):
             return Effect()
         tile, pixel = found
-        values = self._residue.values(run)
+        values = self._memory_faults.values(run)
         golden = int(values.activations[tile, pixel, row])
         difference = signed(golden ^ 1 << bit, self._config.act_bits) - golden
         add = values.weights[run.weight_tile(tile), row, first:].astype(np.int64) * difference
-        return self._residue.points(run, np.array(tile), np.array(pixel), cols, add)
+        return self._memory_faults.points(run, np.array(tile), np.array(pixel), cols, add)
 
     def _activation(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
         moment = cycle - run.timing.enter - _PRODUCT - row - col
@@ -108,7 +108,7 @@ class ClosedForm:
         return self._row_value(run, cycle - run.timing.enter, row, bit, 0)
 
     def _word(self, run: Run, bit: int, cycle: int) -> Effect | None:
-        if self._residue.guard.input:
+        if self._memory_faults.guard.input:
             return None
         row, bit = divmod(bit, self._config.act_bits)
         moment = cycle - run.timing.enter + 1
@@ -122,10 +122,10 @@ class ClosedForm:
         """A bit of a sum."""
         difference = -(1 << bit) if value >> bit & 1 else 1 << bit
         point = (np.array([value]) for value in (tile, pixel, col, difference))
-        return self._residue.points(run, *point)
+        return self._memory_faults.points(run, *point)
 
     def _operands(self, run: Run, tile: int, pixel: int, rows: int, col: int) -> np.ndarray:
-        values = self._residue.values(run)
+        values = self._memory_faults.values(run)
         weights = values.weights[run.weight_tile(tile), :rows, col].astype(np.int64)
         return values.activations[tile, pixel, :rows] * weights
 
@@ -140,7 +140,7 @@ class ClosedForm:
             )
         difference = total - int(products.sum())
         point = (np.array([value]) for value in (tile, pixel, col, difference))
-        return self._residue.points(run, *point)
+        return self._memory_faults.points(run, *point)
 
     def _product(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
         found = self._pixel(run, cycle - run.timing.enter - _PRODUCT - row - col)
@@ -163,7 +163,7 @@ class ClosedForm:
         self, run: Run, tiles: range, first: int, row: int, col: int, loaded: int, bit: int
     ) -> Effect:
         """A loaded weight, wrong for some tiles, in the first of them from a pixel on."""
-        values = self._residue.values(run)
+        values = self._memory_faults.values(run)
         golden = int(values.weights[loaded, row, col])
         difference = signed(golden ^ 1 << bit, self._config.weight_bits) - golden
         which, pixels, adds = [], [], []
@@ -176,7 +176,7 @@ class ClosedForm:
         if not which:
             return Effect()
         struck, pixel, add = (np.concatenate(parts) for parts in (which, pixels, adds))
-        return self._residue.points(run, struck, pixel, np.full(len(struck), col), add)
+        return self._memory_faults.points(run, struck, pixel, np.full(len(struck), col), add)
 
     def _weight(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
         moment = cycle - run.timing.enter - row - col

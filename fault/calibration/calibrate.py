@@ -27,7 +27,7 @@ from holdfast.base.statistics import (
 )
 from holdfast.base.versions import versions
 from holdfast.fault.campaign.manifest import images_hash, program_hash
-from holdfast.fault.campaign.prior import Finished, finished
+from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.results.tables import percent
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.fault.simulate import MOST_IMAGES, images_for
@@ -103,7 +103,7 @@ def predict_command(
     if output is not None:
         make_room(output)
     calibration = Calibration.load(file)
-    other = finished(against) if against else None
+    other = PriorCampaign.load(against) if against else None
     if not network and other is None:
         raise HoldfastError("predict needs --network or --against.")
     graph = load_network(network or _name(against or Path()))
@@ -153,11 +153,15 @@ def predict_command(
 
 def _name(folder: Path) -> str:
     """The network that a campaign struck."""
-    return str(finished(folder).manifest["name"])
+    return str(PriorCampaign.load(folder).manifest["name"])
 
 
 def _comparable(
-    other: Finished, calibration: Calibration, graph: Graph, codes: NDArray[np.int8], file: Path
+    other: PriorCampaign,
+    calibration: Calibration,
+    graph: Graph,
+    codes: NDArray[np.int8],
+    file: Path,
 ) -> None:
     """Refuse a campaign that the model says nothing about."""
     manifest, folder = other.manifest, other.folder
@@ -182,7 +186,7 @@ def _comparable(
 
 
 def _measured(
-    other: Finished, calibration: Calibration, graph: Graph
+    other: PriorCampaign, calibration: Calibration, graph: Graph
 ) -> tuple[dict[str, Estimate], dict[str, float]]:
     """A campaign's SDC-1 in layers that the model covers, by structure and ``total``; and, by kind
     of layer that it does not cover, the share of all upsets whose SDC-1 is left out.

@@ -28,7 +28,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.text import printable
 from holdfast.base.versions import versions
 from holdfast.fault.campaign.manifest import program_hash
-from holdfast.fault.campaign.prior import Finished, finished
+from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.sampling.plan import phase_bounds
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.program import Program, compile_graph
@@ -69,7 +69,7 @@ def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> 
         A campaign has no patterns, is of another network or hardware, or is not of single upsets
         over all cycles of its layers.
     """
-    campaigns = [_Campaign(finished(folder), graph) for folder, graph in
+    campaigns = [_Campaign(PriorCampaign.load(folder), graph) for folder, graph in
                  zip(folders, graphs, strict=True)]  # fmt: skip
     first = campaigns[0]
     for other in campaigns[1:]:
@@ -137,13 +137,13 @@ def _rates(
     return result
 
 
-def _setting(ended: Finished, name: str) -> Any:
+def _setting(ended: PriorCampaign, name: str) -> Any:
     """Of a campaign's manifest; those of earlier versions do not say whether bounds are fixed."""
     value = ended.manifest[name]
     return GuardSettings(**value) if name == "guard" else value
 
 
-def recorded_config(ended: Finished) -> AcceleratorConfig:
+def recorded_config(ended: PriorCampaign) -> AcceleratorConfig:
     """The accelerator of a campaign."""
     try:
         return AcceleratorConfig(**tomllib.loads(ended.manifest["config"]))
@@ -156,7 +156,7 @@ def recorded_config(ended: Finished) -> AcceleratorConfig:
 class _Campaign:
     """A campaign's faults and what they struck."""
 
-    def __init__(self, ended: Finished, graph: Graph):
+    def __init__(self, ended: PriorCampaign, graph: Graph):
         manifest, folder = ended.manifest, ended.folder
         if not manifest.get("patterns"):
             raise HoldfastError(f"{folder} holds no patterns: run its campaign with --patterns.")

@@ -27,11 +27,11 @@ from holdfast.base.text import printable
 from holdfast.base.versions import computing
 
 if TYPE_CHECKING:
-    from .workers import Spent
+    from .workers import UnitStatistics
 
 __all__ = ["on_cluster"]
 
-Compute = Callable[[bytes, str], tuple[str, bytes, "Spent"]]
+Compute = Callable[[bytes, str], tuple[str, bytes, "UnitStatistics"]]
 
 _ANSWER_S = 10
 _WORKERS_S = 5
@@ -43,7 +43,7 @@ _payloads: dict[str, bytes] = {}
 
 def on_cluster(
     compute: Compute, payload: bytes, units: Sequence[str], scheduler: str
-) -> Iterator[tuple[str, bytes, "Spent"]]:
+) -> Iterator[tuple[str, bytes, "UnitStatistics"]]:
     """As :func:`fault.campaign.workers.run_units`, of a pickled job.
 
     Parameters
@@ -125,7 +125,7 @@ class _Payload(WorkerPlugin):
 
 def _unit(
     compute: Compute, job: str, unit: str, ours: dict[str, str]
-) -> tuple[str, bytes, "Spent"]:
+) -> tuple[str, bytes, "UnitStatistics"]:
     # A worker that joined with other sources was not given the job.
     _check_same(ours, get_worker().address)
     return compute(_payloads[job], unit)
@@ -144,7 +144,9 @@ def _check_same(ours: dict[str, str], worker: str) -> None:
         raise HoldfastError(f"Dask worker {worker} has other code: {'; '.join(other)}.")
 
 
-def _results(client: Client, futures: list, where: str) -> Iterator[tuple[str, bytes, "Spent"]]:
+def _results(
+    client: Client, futures: list, where: str
+) -> Iterator[tuple[str, bytes, "UnitStatistics"]]:
     done = as_completed(futures)
     waiting = _Waiting(where)
     while not done.is_empty():

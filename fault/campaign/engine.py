@@ -25,29 +25,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from holdfast.fault.analysis.liveness import Dormant
-from holdfast.fault.analysis.memories import Effect, Residue
-from holdfast.fault.analysis.propagation import Carry, Outcome
-from holdfast.fault.analysis.registers import ClosedForm
+from holdfast.fault.analysis.liveness import LivenessTable
+from holdfast.fault.analysis.memories import Effect, MemoryFaultAnalysis
+from holdfast.fault.analysis.propagation import Logits, Propagator
+from holdfast.fault.analysis.registers import RegisterFaultAnalysis
 from holdfast.fault.injection.lockstep import (
     Differences,
-    End,
+    RunEnd,
     Trace,
     Upset,
 )
-from holdfast.fault.injection.session import Inference, Seen
+from holdfast.fault.injection.session import InferenceOutcome, RtlSession
 from holdfast.fault.outcome.classify import holds_constants
 from holdfast.fault.outcome.pattern import Pattern
 from holdfast.nn.graph.golden import classes, confidences
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
 
-__all__ = ["PATHS", "Engine", "Result"]
+__all__ = ["PATHS", "Engine", "FaultOutcome"]
 
 PATHS = ("unread", "closed", "window", "end")
 
 
 @dataclass(frozen=True)
-class Result:
+class FaultOutcome:
     """One fault's whole-inference outcome.
 
     Attributes
@@ -87,7 +87,7 @@ class Result:
     top: int = -1
     pattern: Pattern | None = field(default=None, compare=False)
 
-    def agrees(self, other: "Result") -> bool:
+    def agrees(self, other: "FaultOutcome") -> bool:
         """Whether two ways to the same fault found the same."""
         mine, its = (
             (r.effect, r.detected, r.sdc5, r.sdc10, r.sdc20, r.counts, r.status, r.output)
@@ -119,9 +119,9 @@ class Engine:
         The image.
     trace : Trace
         Its golden run.
-    dormant : Dormant or None
+    liveness : LivenessTable or None
         When wrong bits of its registers are seen; without it RTL finds out.
-    residue : type
+    analysis : type
         One of `fault.peers.slice` for its shortcut.
     patterns : bool
         Keep each fault's pattern.
@@ -129,29 +129,29 @@ class Engine:
 
     def __init__(
         self,
-        inference: Inference,
+        inference: RtlSession,
         codes: NDArray[np.int8],
         trace: Trace,
-        dormant: Dormant | None = None,
-        residue: type[Residue] = Residue,
+        liveness: LivenessTable | None = None,
+        analysis: type[MemoryFaultAnalysis] = MemoryFaultAnalysis,
         patterns: bool = False,
     ):
         self.inference = inference
         self.program = inference.program
         self._trace = trace
-        self._dormant = dormant
+        self._liveness = liveness
         inference.golden = trace
-        self._follower = inference.follower
+        self._lockstep = inference.lockstep
         golden = inference.guard.golden(self.program.graph)
         reference = golden.run(torch.from_numpy(np.ascontiguousarray(codes))[None])
         outputs = {name: value[0].numpy() for name, value in reference.outputs.items()}
         self._patterns, self._outputs = patterns, outputs
-        self._residue = residue(
+        self._memory_faults = analysis(
             self.program, inference.schedule, inference.guard, outputs, inference.netlist.held,
             keeps_sums=patterns,
         )  # fmt: skip
-        self._closed = ClosedForm(self._residue)
-        self.carry = Carry(self.program, inference.schedule, golden, reference)
+        self._closed = RegisterFaultAnalysis(self._memory_faults)
+        self.propagator = Propagator(self.program, inference.schedule, golden, reference)
         self._memories = {memory.name for memory in inference.netlist.memories}
         self._cycles = trace.cycles
         self._counts = int(trace.counts[-1])
@@ -166,7 +166,7 @@ class Engine:
 
     def run(
         self, upsets: Sequence[Upset], progress: Callable[[int], None] | None = None
-    ) -> list[Result]:
+    ) -> list[FaultOutcome]:
         """Results, in the order of the faults.
 
         Parameters
@@ -176,14 +176,14 @@ class Engine:
         """
         self._take()
         order = sorted(range(len(upsets)), key=lambda index: upsets[index].cycle)
-        decisions: dict[int, _Decision | Result] = {}
+        decisions: dict[int, _Decision | FaultOutcome] = {}
         for done, index in enumerate(order):
             decisions[index] = self._decide(upsets[index])
             if progress is not None:
                 progress(done + 1)
         pending = [i for i, d in decisions.items() if isinstance(d, _Decision)]
         effects = [d.effect for i in pending if isinstance(d := decisions[i], _Decision)]
-        outcomes = dict(zip(pending, self.carry.run(effects), strict=True))
+        outcomes = dict(zip(pending, self.propagator.run(effects), strict=True))
         results = []
         for index in range(len(upsets)):
             decision = decisions[index]
@@ -192,7 +192,7 @@ class Engine:
             results.append(decision)
         return results
 
-    def plain(self, upset: Upset) -> Result:
+    def plain(self, upset: Upset) -> FaultOutcome:
         """A fault by RTL alone, from the first cycle to the last."""
         self._take()
         seen = self.inference.plain(upset)
@@ -203,7 +203,7 @@ class Engine:
         if self.inference.golden is not self._trace:
             self.inference.golden = self._trace
 
-    def _decide(self, upset: Upset) -> _Decision | Result:
+    def _decide(self, upset: Upset) -> _Decision | FaultOutcome:
         names = {name for name, _, _ in upset.bits}
         began = upset.cycle
         if upset.stuck is None and len(names) == 1 and names <= self._memories:
@@ -218,7 +218,7 @@ class Engine:
             if effect is not None and effect.rtl is None:
                 counts = self._counts + effect.counts
                 return _Decision("closed", effect, False, counts, self._cycles)
-            event = self._dormant.after(name, bit, began) if self._dormant else None
+            event = self._liveness.after(name, bit, began) if self._liveness else None
             if event is not None:
                 if event.kind == "written":
                     nothing = Effect()
@@ -233,53 +233,53 @@ class Engine:
         (name, address), *others = {(name, word) for name, word, _ in upset.bits}
         if others:
             return upset.cycle
-        golden = self._residue.golden_word(name, address, upset.cycle)
+        golden = self._memory_faults.golden_word(name, address, upset.cycle)
         if golden is None:
             return upset.cycle
         faulty = golden
         for _, _, bit in upset.bits:
             faulty ^= 1 << bit
         word, before, after = (np.array([value]) for value in (address, golden, faulty))
-        effect = self._residue.resolve(upset.cycle, [Differences(name, word, before, after)])
+        effect = self._memory_faults.resolve(upset.cycle, [Differences(name, word, before, after)])
         if effect.rtl is not None:
             return effect.rtl
         left = self._holds_constants(name, word)
         decision = _Decision("closed", effect, left, self._counts + effect.counts, self._cycles)
         if effect.step is None:
             decision.path = "unread"
-            written = self._residue.overwritten(name, address, upset.cycle)
+            written = self._memory_faults.overwritten(name, address, upset.cycle)
             decision.died = "overwritten" if written else "never_read"
         return decision
 
     def _holds_constants(self, memory: str, words: NDArray[np.int64]) -> bool:
         return holds_constants(self.program, self.inference.netlist.held[memory], words)
 
-    def _rtl(self, upset: Upset, began: int) -> _Decision | Result:
+    def _rtl(self, upset: Upset, began: int) -> _Decision | FaultOutcome:
         limit = self.inference.limit
-        end = self._follower.inject(upset, limit)
+        end = self._lockstep.inject(upset, limit)
         while end.kind == "equal":
-            effect = self._residue.resolve(end.golden_cycle, end.memories)
+            effect = self._memory_faults.resolve(end.golden_cycle, end.memories)
             if effect.rtl is None:
                 return self._window(end, effect)
             later = max(effect.rtl - end.golden_cycle, self.inference.spacing)
             end = self._again(end, later)
         return self._seen(began, self.inference.read_out(end), "end")
 
-    def _again(self, end: End, later: int) -> End:
-        found = self._follower.proceed(self.inference.limit, end.cycle + later)
+    def _again(self, end: RunEnd, later: int) -> RunEnd:
+        found = self._lockstep.proceed(self.inference.limit, end.cycle + later)
         if end.detected is None:
             return found
-        return End(
+        return RunEnd(
             found.kind, found.cycle, found.shift, found.golden_cycle, end.detected, found.memories
         )
 
-    def _window(self, end: End, effect: Effect) -> _Decision:
+    def _window(self, end: RunEnd, effect: Effect) -> _Decision:
         left = any(self._holds_constants(d.memory, d.words) for d in end.memories)
-        so_far = self._follower.violations() - int(self.inference.golden.counts[end.golden_cycle])
+        so_far = self._lockstep.violations() - int(self.inference.golden.counts[end.golden_cycle])
         counts = self._counts + so_far + effect.counts
         return _Decision("window", effect, left, counts, self._cycles + end.shift, end.detected)
 
-    def _result(self, upset: Upset, decision: _Decision, outcome: Outcome) -> Result:
+    def _result(self, upset: Upset, decision: _Decision, outcome: Logits) -> FaultOutcome:
         counts = (decision.counts + outcome.counts) % (1 << 32)
         effect, sdc5, sdc10, sdc20, top = self._judge(outcome.output)
         died = ""
@@ -290,7 +290,7 @@ class Engine:
                 died = decision.died or ("later_layer" if decision.effect.tensors else summed)
         detected = self._guarded and counts > self._counts
         seen = decision.detected is not None and detected
-        return Result(
+        return FaultOutcome(
             effect, died, detected, (decision.detected or 0) - upset.cycle if seen else -1,
             sdc5, sdc10, sdc20, counts, decision.cycles, 0, outcome.output, decision.path, top,
             self._pattern(decision.effect) if self._patterns else None,
@@ -304,7 +304,7 @@ class Engine:
             return Pattern.of_sums(node.name, effect.sums)
         return Pattern.of_codes(effect.step.target, effect.tensors, self._outputs)
 
-    def _seen(self, began: int, seen: Seen, path: str) -> Result:
+    def _seen(self, began: int, seen: InferenceOutcome, path: str) -> FaultOutcome:
         detected = self._guarded and seen.ended and seen.counts > self._counts
         latency = -1
         if detected and seen.detected is not None:
@@ -318,9 +318,9 @@ class Engine:
             effect, output = "stopped", b""
         else:
             judged = self._judge(output)
-            effect = judged[0] or ("latent" if seen.left else "masked")
+            effect = judged[0] or ("latent" if seen.has_latent_state else "masked")
             died = "array" if effect == "masked" else ""
-        return Result(
+        return FaultOutcome(
             effect, died, detected, latency, *judged[1:4], seen.counts if seen.ended else 0,
             seen.cycles, seen.status if seen.ended else 0, output, path, judged[4],
         )  # fmt: skip

@@ -25,7 +25,7 @@ from holdfast.base.versions import COMPUTING, versions
 from holdfast.fault.sampling.plan import Plan
 from holdfast.nn.compiler.program import Program
 
-from .workers import Job
+from .workers import CampaignSpec
 
 __all__ = [
     "campaign_hash",
@@ -42,7 +42,7 @@ _FORMAT = 1
 _PROGRAM = ("sources", "versions")
 
 
-def manifest(job: Job, plan: Plan) -> dict[str, Any]:
+def manifest(job: CampaignSpec, plan: Plan) -> dict[str, Any]:
     """What makes two campaigns the same, and what computed it."""
     return {
         "format": _FORMAT,
@@ -56,7 +56,7 @@ def manifest(job: Job, plan: Plan) -> dict[str, Any]:
     }
 
 
-def settings(job: Job, plan: Plan) -> dict[str, Any]:
+def settings(job: CampaignSpec, plan: Plan) -> dict[str, Any]:
     """What of it a report shows."""
     shortcuts = asdict(job.shortcuts)
     return {

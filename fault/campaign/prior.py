@@ -1,6 +1,6 @@
 """A campaign against others that have ended.
 
-    other = finished(folder)
+    other = PriorCampaign.load(folder)
     other.compared(manifest, summary, tables, plan, 0.95)
 
 Where both drew the same faults in the same design, at the same moments of the same layers, they are
@@ -27,7 +27,7 @@ from holdfast.nn.graph.guard_modes import GuardSettings
 from .manifest import campaign_hash, read_manifest
 from .shard import read_shard
 
-__all__ = ["Finished", "finished"]
+__all__ = ["PriorCampaign"]
 
 _SAME = ("format", "design", "images", "model", "filters", "cycles_drawn", "faults", "unit", "seed")
 """What two campaigns that drew the same faults have in common in their manifests."""
@@ -41,12 +41,36 @@ _NUMBER = re.compile("[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
-class Finished:
+class PriorCampaign:
     """A campaign's folder."""
 
     folder: Path
     manifest: Mapping[str, Any]
     summary: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> "PriorCampaign":
+        """Reads the campaign in a folder.
+
+        Raises
+        ------
+        HoldfastError
+            None has ended there, or what it left is damaged.
+        """
+        for name in ("manifest", "summary"):
+            if not (folder / f"{name}.json").exists():
+                raise HoldfastError(
+                    f"{printable(folder)} holds no campaign that has ended: {name}.json is missing."
+                )
+        found = cls(folder, read_manifest(folder), read_checked(folder / "summary.json", "summary"))
+        for name, check in (("manifest", _check_manifest), ("summary", _check_summary)):
+            try:
+                check(getattr(found, name))
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise HoldfastError(
+                    f"{printable(folder / name)}.json is damaged: {printable(error, 100)}."
+                ) from None
+        return found
 
     def shards(self) -> list[Path]:
         """Files of its results.
@@ -112,32 +136,6 @@ def _faults(tables: Sequence[pa.Table]) -> pa.Table:
                       if pa.types.is_dictionary(rows.field(name).type) else rows[name]
                       for name in _ROW], names=list(_ROW))  # fmt: skip
     return plain.sort_by([(name, "ascending") for name in _ROW[:3]]).combine_chunks()
-
-
-def finished(folder: Path) -> Finished:
-    """The campaign in a folder.
-
-    Raises
-    ------
-    HoldfastError
-        None has ended there, or what it left is damaged.
-    """
-    for name in ("manifest", "summary"):
-        if not (folder / f"{name}.json").exists():
-            raise HoldfastError(
-                f"{printable(folder)} holds no campaign that has ended: {name}.json is missing."
-            )
-    found = Finished(
-        folder, read_manifest(folder), read_checked(folder / "summary.json", "summary")
-    )
-    for name, check in (("manifest", _check_manifest), ("summary", _check_summary)):
-        try:
-            check(getattr(found, name))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise HoldfastError(
-                f"{printable(folder / name)}.json is damaged: {printable(error, 100)}."
-            ) from None
-    return found
 
 
 def _check_manifest(found: Mapping[str, Any]) -> None:

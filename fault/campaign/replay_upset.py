@@ -17,7 +17,7 @@ from holdfast.fault.model.upset import parse_upset
 from holdfast.sim.cocotb.build import build_cocotb
 from holdfast.sim.machine.timeline import Run
 
-from .workers import Job, Worker
+from .workers import CampaignSpec, Worker
 
 __all__ = ["layer_cycle", "replay_upset"]
 
@@ -27,7 +27,7 @@ def layer_cycle(first: Run, cycle: int) -> int:
     return cycle - first.fetch + 1
 
 
-def replay_upset(job: Job, identifier: str, folder: Path) -> None:
+def replay_upset(job: CampaignSpec, identifier: str, folder: Path) -> None:
     """Repeat a fault on the first image and print what it does.
 
     Waveforms are of the layer that runs when the fault strikes, and of single upsets alone.

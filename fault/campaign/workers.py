@@ -23,33 +23,41 @@ from numpy.typing import NDArray
 
 from holdfast.base.artefact import damage, made
 from holdfast.base.pool import in_processes
-from holdfast.fault.analysis.liveness import Dormant
-from holdfast.fault.analysis.memories import Residue
+from holdfast.fault.analysis.liveness import LivenessTable
+from holdfast.fault.analysis.memories import MemoryFaultAnalysis
 from holdfast.fault.injection.lockstep import Trace, Upset
-from holdfast.fault.injection.session import Inference
+from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.model.upset import upset_text
 from holdfast.fault.outcome.classify import of_guard
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
-from holdfast.fault.peers.slice import SliceResidue, TileResidue
+from holdfast.fault.peers.slice import SliceAnalysis, TileAnalysis
 from holdfast.fault.sampling.plan import (
-    FaultModel,
     Filters,
     Plan,
+    UpsetModel,
     phase_bounds,
 )
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GuardSettings
 from holdfast.sim.netlist.netlist import Netlist
 
-from .engine import Engine, Result
+from .engine import Engine, FaultOutcome
 from .shard import PATTERN_SCHEMA, SCHEMA, pack
 
-__all__ = ["Job", "Spent", "Worker", "compute", "golden_runs", "run_units", "unit_name"]
+__all__ = [
+    "CampaignSpec",
+    "UnitStatistics",
+    "Worker",
+    "compute",
+    "golden_runs",
+    "run_units",
+    "unit_name",
+]
 
 _CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
 """Structures of registers without a closed form, and how many faults in them are many."""
-_RESIDUES = {"sum": Residue, "slice": SliceResidue, "tile": TileResidue}
+_ANALYSES = {"sum": MemoryFaultAnalysis, "slice": SliceAnalysis, "tile": TileAnalysis}
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
 _BREAKS = 20
 """Times that the processes may die without a unit in between."""
@@ -59,7 +67,7 @@ _DIED = (
 
 
 @dataclass(frozen=True)
-class Job:
+class CampaignSpec:
     """What all units of a campaign share.
 
     Attributes
@@ -84,7 +92,7 @@ class Job:
     guard: GuardSettings
     codes: NDArray[np.int8]
     labels: NDArray[np.int64] | None
-    model: FaultModel
+    model: UpsetModel
     filters: Filters
     counts: dict[str, int]
     size: int
@@ -101,7 +109,7 @@ class Job:
         and pays for single upsets of many.
         """
         many = sum(self.counts.get(name, 0) for name in _CONTROL) >= _MANY
-        return many and self.model == FaultModel()
+        return many and self.model == UpsetModel()
 
     def units(self) -> list[str]:
         """Names of all units, structures taking turns."""
@@ -112,7 +120,7 @@ class Job:
         ]
         return [name for _, _, name in sorted(numbered)]
 
-    def rounds(self, whole: Collection[str] = ()) -> list[list[str]]:
+    def doubling_rounds(self, whole: Collection[str] = ()) -> list[list[str]]:
         """The units in parts that double the faults of every structure, for stopping early.
 
         Parameters
@@ -132,7 +140,7 @@ class Job:
 
 
 @dataclass
-class Spent:
+class UnitStatistics:
     """Time that a unit took, in seconds, and what for.
 
     Attributes
@@ -160,15 +168,15 @@ def unit_name(structure: str, number: int) -> str:
     return f"{structure}-{number:06d}"
 
 
-def golden_runs(job: Job) -> None:
+def golden_runs(job: CampaignSpec) -> None:
     """Record the golden runs that are not yet, or not whole, in the job's folder."""
     assert job.golden is not None
     golden = job.golden
-    shared: list[Inference] = []
+    shared: list[RtlSession] = []
 
-    def inference() -> Inference:
+    def inference() -> RtlSession:
         if not shared:
-            shared.append(Inference(job.program, job.netlist, job.guard, job.spacing))
+            shared.append(RtlSession(job.program, job.netlist, job.guard, job.spacing))
         return shared[0]
 
     def record(number: int, folder: Path) -> None:
@@ -177,7 +185,7 @@ def golden_runs(job: Job) -> None:
     def watch(number: int, folder: Path) -> None:
         inference().golden = Trace.load(golden / str(number))
         registers = _control(job.netlist)
-        Dormant.of(job.netlist, inference().follower, registers).save(folder)
+        LivenessTable.of(job.netlist, inference().lockstep, registers).save(folder)
 
     for number in range(len(job.codes)):
         made(golden / f"{number}", partial(record, number))
@@ -194,9 +202,9 @@ def _control(netlist: Netlist) -> list[str]:
 class Worker:
     """Computes units."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: CampaignSpec):
         self.job = job
-        self.inference = Inference(job.program, job.netlist, job.guard, job.spacing)
+        self.inference = RtlSession(job.program, job.netlist, job.guard, job.spacing)
         self.space = FaultSpace.of(job.netlist)
         schedule = self.inference.schedule
         self.plan = Plan(self.space, schedule, job.model, job.filters, job.shortcuts)
@@ -212,17 +220,17 @@ class Worker:
             trace = (
                 Trace.load(folder) if saved and folder else self.inference.record(job.codes[image])
             )
-            dormant = None
+            liveness = None
             watched = folder.with_name(f"{image}-dormant") if folder else None
             if watched is not None and not damage(watched):
-                dormant = Dormant.load(watched, trace.cycles)
-            residue = _RESIDUES[job.shortcuts.requantize]
+                liveness = LivenessTable.load(watched, trace.cycles)
+            analysis = _ANALYSES[job.shortcuts.requantize]
             self._engines[image] = Engine(
-                self.inference, job.codes[image], trace, dormant, residue, job.patterns
+                self.inference, job.codes[image], trace, liveness, analysis, job.patterns
             )
         return self._engines[image]
 
-    def compute(self, unit: str) -> tuple[bytes, Spent]:
+    def compute(self, unit: str) -> tuple[bytes, UnitStatistics]:
         """A unit's shard, and what it took."""
         job = self.job
         structure, _, text = unit.rpartition("-")
@@ -235,18 +243,18 @@ class Worker:
         else:
             upsets = self.plan.draw(structure, number, job.size, job.seed)[:count]
         generator = np.random.default_rng([job.seed, 1, zlib.crc32(unit.encode())])
-        spent = Spent()
+        spent = UnitStatistics()
         schema = PATTERN_SCHEMA if job.patterns else SCHEMA
         columns: dict[str, list] = {name: [] for name in schema.names}
         for image in range(len(job.codes)):
             engine = self.engine(image)
             chosen = np.flatnonzero(generator.random(job.size) < job.audit)
             began = time.perf_counter()
-            before = engine.carry.computed
+            before = engine.propagator.computed
             results = engine.run(upsets)
             spent.shortcuts += time.perf_counter() - began
-            spent.carried += engine.carry.computed - before
-            engine.carry.forget()
+            spent.carried += engine.propagator.computed - before
+            engine.propagator.clear_cache()
             began = time.perf_counter()
             audited = {
                 int(n): results[n].agrees(engine.plain(upsets[n])) for n in chosen if n < count
@@ -266,7 +274,7 @@ class Worker:
                     columns[name].append(value)
         return pack(columns), spent
 
-    def _row(self, upset: Upset, result: Result, image: int) -> dict:
+    def _row(self, upset: Upset, result: FaultOutcome, image: int) -> dict:
         name, word, bit = upset.bits[0]
         run = self.inference.schedule.at(upset.cycle)
         bounds = phase_bounds(run)
@@ -307,7 +315,7 @@ class Worker:
 _worker: tuple[str, Worker] | None = None
 
 
-def compute(payload: bytes, unit: str) -> tuple[str, bytes, Spent]:
+def compute(payload: bytes, unit: str) -> tuple[str, bytes, UnitStatistics]:
     """A unit of a pickled job, in whatever process this is."""
     global _worker
     name = hashlib.sha256(payload).hexdigest()
@@ -318,8 +326,8 @@ def compute(payload: bytes, unit: str) -> tuple[str, bytes, Spent]:
 
 
 def run_units(
-    job: Job, units: Sequence[str], processes: int = 1, scheduler: str = ""
-) -> Iterator[tuple[str, bytes, Spent]]:
+    job: CampaignSpec, units: Sequence[str], processes: int = 1, scheduler: str = ""
+) -> Iterator[tuple[str, bytes, UnitStatistics]]:
     """Compute units, in any order.
 
     Parameters

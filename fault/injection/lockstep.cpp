@@ -34,7 +34,7 @@ struct Golden {
 
 enum Kind : uint64_t { equal = 0, ended = 1, hang = 2 };
 
-struct Follower {
+struct Lockstep {
     void* model;
     uint8_t* root;
     void (*step)(void*, uint64_t);
@@ -85,19 +85,19 @@ struct Reply {
     uint64_t differences; // words of the memories
 };
 
-void pack(const Follower* f, const std::vector<Range>& ranges, uint8_t* to) {
+void pack(const Lockstep* f, const std::vector<Range>& ranges, uint8_t* to) {
     for (const Range& r : ranges) std::memcpy(to + r.packed, f->root + r.at, r.size);
 }
 
-void pack_state(const Follower* f, uint8_t* to) {
+void pack_state(const Lockstep* f, uint8_t* to) {
     for (const auto* part : {&f->live, &f->stale, &f->free, &f->inputs}) pack(f, *part, to);
 }
 
-void unpack(Follower* f, const std::vector<Range>& ranges, const uint8_t* from) {
+void unpack(Lockstep* f, const std::vector<Range>& ranges, const uint8_t* from) {
     for (const Range& r : ranges) std::memcpy(f->root + r.at, from + r.packed, r.size);
 }
 
-bool same(const Follower* f, const std::vector<Range>& ranges, const uint8_t* with) {
+bool same(const Lockstep* f, const std::vector<Range>& ranges, const uint8_t* with) {
     for (const Range& r : ranges) {
         if (std::memcmp(f->root + r.at, with + r.packed, r.size)) return false;
     }
@@ -116,7 +116,7 @@ uint16_t word16(const uint8_t* from) {
     return word;
 }
 
-uint32_t counted(const Follower* f) {
+uint32_t counted(const Lockstep* f) {
     uint32_t total = 0;
     for (uint64_t guard : f->guards) {
         if (guard != UINT64_MAX) total += word32(f->root + guard);
@@ -124,7 +124,7 @@ uint32_t counted(const Follower* f) {
     return total;
 }
 
-void move(Follower* f, uint64_t boundary) {
+void move(Lockstep* f, uint64_t boundary) {
     if (boundary < f->at) {
         f->image = f->begin;
         f->at = 0;
@@ -137,7 +137,7 @@ void move(Follower* f, uint64_t boundary) {
 }
 
 // Golden memories at a boundary not before the image's; differs[] of the words that do.
-uint64_t compare(Follower* f, uint64_t boundary, uint32_t* differing, uint32_t* golden,
+uint64_t compare(Lockstep* f, uint64_t boundary, uint32_t* differing, uint32_t* golden,
                  uint32_t* faulty, uint64_t room) {
     std::vector<std::pair<uint32_t, uint32_t>> undo;
     const uint64_t from = f->first[f->at + 1], end = f->first[boundary + 1];
@@ -175,7 +175,7 @@ uint64_t compare(Follower* f, uint64_t boundary, uint32_t* differing, uint32_t* 
     return count;
 }
 
-bool apply(Follower* f, const Flip* flips, uint64_t count, uint64_t mode) {
+bool apply(Lockstep* f, const Flip* flips, uint64_t count, uint64_t mode) {
     bool changed = false;
     for (uint64_t i = 0; i < count; ++i) {
         uint8_t& byte = f->root[flips[i].at];
@@ -191,10 +191,10 @@ bool apply(Follower* f, const Flip* flips, uint64_t count, uint64_t mode) {
 
 extern "C" {
 
-Follower* follower_new(void* model, uint8_t* root, void (*step)(void*, uint64_t),
+Lockstep* lockstep_new(void* model, uint8_t* root, void (*step)(void*, uint64_t),
                        void (*settle)(void*), const Range* ranges, const uint64_t* counts,
                        const uint64_t* places) {
-    Follower* f = new Follower;
+    Lockstep* f = new Lockstep;
     f->model = model;
     f->root = root;
     f->step = step;
@@ -215,11 +215,11 @@ Follower* follower_new(void* model, uint8_t* root, void (*step)(void*, uint64_t)
     return f;
 }
 
-void follower_delete(Follower* f) { delete f; }
+void lockstep_delete(Lockstep* f) { delete f; }
 
 // Runs the model from its present state, cycle 0, until the interrupt; returns its cycle, or 0.
 // Boundaries are at some cycles, in order, and at the interrupt.
-uint64_t follower_record(Follower* f, uint64_t limit, const uint64_t* moments, uint64_t count) {
+uint64_t lockstep_record(Lockstep* f, uint64_t limit, const uint64_t* moments, uint64_t count) {
     Golden& g = f->recorded;
     g = Golden();
     std::vector<uint8_t> last(f->memory_size), next(f->memory_size);
@@ -265,7 +265,7 @@ uint64_t follower_record(Follower* f, uint64_t limit, const uint64_t* moments, u
     return 0;
 }
 
-void follower_sizes(const Follower* f, uint64_t* sizes) {
+void lockstep_sizes(const Lockstep* f, uint64_t* sizes) {
     sizes[0] = f->recorded.states.size();
     sizes[1] = f->recorded.first.size();
     sizes[2] = f->recorded.words.size();
@@ -274,7 +274,7 @@ void follower_sizes(const Follower* f, uint64_t* sizes) {
     sizes[5] = f->begin.size();
 }
 
-void follower_take(Follower* f, uint8_t* states, uint64_t* first, uint32_t* words, uint32_t* values,
+void lockstep_take(Lockstep* f, uint8_t* states, uint64_t* first, uint32_t* words, uint32_t* values,
                    uint32_t* counts, uint64_t* indices, uint8_t* begin) {
     Golden& g = f->recorded;
     auto take = [](const auto& from, auto* to) {
@@ -290,7 +290,7 @@ void follower_take(Follower* f, uint8_t* states, uint64_t* first, uint32_t* word
     g = Golden();
 }
 
-void follower_golden(Follower* f, uint64_t boundaries, uint64_t cycles, uint64_t descriptors,
+void lockstep_golden(Lockstep* f, uint64_t boundaries, uint64_t cycles, uint64_t descriptors,
                      const uint64_t* moments, const uint8_t* empty, const uint8_t* states,
                      const uint64_t* first, const uint32_t* words, const uint32_t* values,
                      const uint32_t* counts, const uint64_t* indices, const uint8_t* begin) {
@@ -313,7 +313,7 @@ void follower_golden(Follower* f, uint64_t boundaries, uint64_t cycles, uint64_t
 }
 
 // Puts the model into the golden state at a boundary.
-void follower_load(Follower* f, uint64_t boundary) {
+void lockstep_load(Lockstep* f, uint64_t boundary) {
     move(f, boundary);
     const uint8_t* state = f->states + boundary * f->state_size;
     for (const auto* part : {&f->live, &f->stale, &f->free, &f->inputs}) unpack(f, *part, state);
@@ -325,7 +325,7 @@ void follower_load(Follower* f, uint64_t boundary) {
 }
 
 // Runs on to a cycle, without comparing.
-void follower_advance(Follower* f, uint64_t cycle) {
+void lockstep_advance(Lockstep* f, uint64_t cycle) {
     if (cycle > f->now) f->step(f->model, cycle - f->now);
     f->now = cycle;
     f->index = word16(f->root + f->index_at);
@@ -333,7 +333,7 @@ void follower_advance(Follower* f, uint64_t cycle) {
 
 // Applies a fault in the present state, which is that of its cycle, and runs on; with no flips it
 // continues a run.
-void follower_run(Follower* f, const Flip* flips, uint64_t count, const Fault* fault, Reply* reply,
+void lockstep_run(Lockstep* f, const Flip* flips, uint64_t count, const Fault* fault, Reply* reply,
                   uint32_t* differing, uint32_t* golden, uint32_t* faulty, uint64_t room) {
     uint64_t until = f->now;  // cycles before it are still disturbed
     reply->detected = UINT64_MAX;
@@ -411,14 +411,14 @@ void follower_run(Follower* f, const Flip* flips, uint64_t count, const Fault* f
     }
 }
 
-void follower_state(Follower* f, uint8_t* to) {
+void lockstep_state(Lockstep* f, uint8_t* to) {
     pack_state(f, to);
 }
 
 // Steps the model and packs the state of every cycle, the present one first.
-void follower_states(Follower* f, uint64_t cycles, uint8_t* to) {
+void lockstep_states(Lockstep* f, uint64_t cycles, uint8_t* to) {
     for (uint64_t cycle = 0; cycle < cycles; ++cycle) {
-        follower_state(f, to + cycle * f->state_size);
+        lockstep_state(f, to + cycle * f->state_size);
         f->step(f->model, 1);
         ++f->now;
     }

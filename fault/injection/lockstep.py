@@ -1,9 +1,9 @@
 """A compiled model that runs beside its recorded golden run.
 
-    follower = Follower(model)
-    trace = follower.record(limit, moments, empty)       # from the present state, cycle 0
-    follower.golden = trace
-    end = follower.inject(upset, limit)                  # from the nearest boundary, until equal
+    lockstep = LockstepRun(model)
+    trace = lockstep.record(limit, moments, empty)       # from the present state, cycle 0
+    lockstep.golden = trace
+    end = lockstep.inject(upset, limit)                  # from the nearest boundary, until equal
     end.memories                                         # words that differ there
 
 A fault costs its own window: the model starts from the golden state at or before the fault and
@@ -34,8 +34,8 @@ from holdfast.sim.verilate import (
 __all__ = [
     "FREE",
     "Differences",
-    "End",
-    "Follower",
+    "LockstepRun",
+    "RunEnd",
     "Trace",
     "Upset",
     "native_library",
@@ -139,7 +139,7 @@ class Differences(NamedTuple):
 
 
 @dataclass(frozen=True)
-class End:
+class RunEnd:
     """Where a faulty run was left.
 
     Attributes
@@ -189,7 +189,7 @@ class _Reply(ctypes.Structure):
     ]  # fmt: skip
 
 
-class Follower:
+class LockstepRun:
     """Runs faults on a model.
 
     Parameters
@@ -230,7 +230,7 @@ class Follower:
         (index,) = netlist.names(Role.DESCRIPTOR_INDEX)
         places = [self.state_bytes, memory_size]
         places += [native.places[index].offset, native.places[_INTERRUPT].offset, *guards]
-        self._follower = self._library.follower_new(
+        self._handle = self._library.lockstep_new(
             native.model, native.state, native.step, native.settle,
             (_Range * len(flat))(*(_Range(*entry) for entry in flat)),
             (ctypes.c_uint64 * 5)(*map(len, parts)),
@@ -240,9 +240,9 @@ class Follower:
         self._trace: Trace | None = None
 
     def __del__(self) -> None:
-        if getattr(self, "_follower", None):
-            self._library.follower_delete(self._follower)
-            self._follower = None
+        if getattr(self, "_handle", None):
+            self._library.lockstep_delete(self._handle)
+            self._handle = None
 
     def _ranges(
         self, native: Native, names: list[str], offset: int, align: int
@@ -277,14 +277,12 @@ class Follower:
         RuntimeError
             It does not come within ``limit`` cycles.
         """
-        cycles = self._library.follower_record(
-            self._follower, limit, _pointer(moments), len(moments)
-        )
+        cycles = self._library.lockstep_record(self._handle, limit, _pointer(moments), len(moments))
         self.model.changed(cycles)
         if not cycles:
             raise RuntimeError(f"the golden run has not ended after {limit} cycles")
         sizes = (ctypes.c_uint64 * 6)()
-        self._library.follower_sizes(self._follower, sizes)
+        self._library.lockstep_sizes(self._handle, sizes)
         trace = Trace(
             moments=np.append(moments, np.uint64(cycles)),
             empty=np.append(empty, np.uint8(0)),
@@ -297,7 +295,7 @@ class Follower:
             begin=np.empty(sizes[5], np.uint8),
         )
         arrays = [getattr(trace, field.name) for field in fields(trace)[2:]]
-        self._library.follower_take(self._follower, *map(_pointer, arrays))
+        self._library.lockstep_take(self._handle, *map(_pointer, arrays))
         return trace
 
     @property
@@ -309,8 +307,8 @@ class Follower:
     @golden.setter
     def golden(self, trace: Trace) -> None:
         self._trace = trace
-        self._library.follower_golden(
-            self._follower, len(trace.states), trace.cycles, len(trace.indices),
+        self._library.lockstep_golden(
+            self._handle, len(trace.states), trace.cycles, len(trace.indices),
             *(_pointer(getattr(trace, field.name)) for field in fields(trace)),
         )  # fmt: skip
 
@@ -318,11 +316,11 @@ class Follower:
         """Put the model into the golden state of a cycle."""
         trace = self.golden
         boundary = int(np.searchsorted(trace.moments, cycle, side="right")) - 1
-        self._library.follower_load(self._follower, boundary)
-        self._library.follower_advance(self._follower, cycle)
+        self._library.lockstep_load(self._handle, boundary)
+        self._library.lockstep_advance(self._handle, cycle)
         self.model.changed()
 
-    def inject(self, upset: Upset, limit: int, *, whole: bool = False) -> End:
+    def inject(self, upset: Upset, limit: int, *, whole: bool = False) -> RunEnd:
         """Run a fault until the state is golden again, the interrupt comes, or it hangs.
 
         Parameters
@@ -334,7 +332,7 @@ class Follower:
         """
         if whole:
             self.load(0)
-            self._library.follower_advance(self._follower, upset.cycle)
+            self._library.lockstep_advance(self._handle, upset.cycle)
         else:
             self.load(upset.cycle)
         flips = []
@@ -345,16 +343,16 @@ class Follower:
         duration = upset.duration or (limit + 1)
         return self._run(flips, _Fault(upset.cycle, mode, duration, limit, not whole, 0))
 
-    def proceed(self, limit: int, earliest: int) -> End:
+    def proceed(self, limit: int, earliest: int) -> RunEnd:
         """Run the last fault on, until the state is golden at ``earliest`` (of the faulty run) or
         later.
         """
         return self._run([], _Fault(0, 0, 0, limit, 1, earliest))
 
-    def _run(self, flips: list[tuple[int, int]], fault: _Fault) -> End:
+    def _run(self, flips: list[tuple[int, int]], fault: _Fault) -> RunEnd:
         reply = _Reply()
-        self._library.follower_run(
-            self._follower, (_Flip * len(flips))(*(_Flip(*flip) for flip in flips)), len(flips),
+        self._library.lockstep_run(
+            self._handle, (_Flip * len(flips))(*(_Flip(*flip) for flip in flips)), len(flips),
             ctypes.byref(fault), ctypes.byref(reply), *map(_pointer, self._differences), _ROOM,
         )  # fmt: skip
         self.model.changed()
@@ -363,7 +361,7 @@ class Follower:
         if count > _ROOM:
             self._differences = [np.empty(count, np.uint32) for _ in range(3)]
             raise RuntimeError(f"{count} memory words differ, more than {_ROOM}")
-        return End(
+        return RunEnd(
             kind=kind,
             cycle=reply.cycle,
             shift=reply.shift,
@@ -404,14 +402,14 @@ class Follower:
     def state(self) -> NDArray[np.uint8]:
         """The registers of the present state, packed."""
         packed = np.empty(self.state_bytes, np.uint8)
-        self._library.follower_state(self._follower, _pointer(packed))
+        self._library.lockstep_state(self._handle, _pointer(packed))
         return packed
 
     def states(self, begin: int, end: int) -> NDArray[np.uint8]:
         """The registers and inputs of the golden run in some cycles, packed, [cycle, byte]."""
         packed = np.empty((end - begin, self.state_bytes), np.uint8)
         self.load(begin)
-        self._library.follower_states(self._follower, end - begin, _pointer(packed))
+        self._library.lockstep_states(self._handle, end - begin, _pointer(packed))
         self.model.changed(end - begin)
         return packed
 
@@ -482,7 +480,7 @@ def _declare(library: ctypes.CDLL) -> None:
         ("state", None, [pointer, pointer]),
         ("states", None, [pointer, number, pointer]),
     ):
-        function = getattr(library, f"follower_{name}")
+        function = getattr(library, f"lockstep_{name}")
         function.restype, function.argtypes = result, arguments
 
 

@@ -1,6 +1,6 @@
 """One inference of a whole network with one start, golden or with a fault, in the compiled engine.
 
-    inference = Inference(program, netlist, guard)
+    inference = RtlSession(program, netlist, guard)
     trace = inference.record(codes)              # golden; codes of one image, int8 [C, H, W]
     inference.golden = trace
     seen = inference.plain(upset)                # the whole inference in RTL, then the host's reads
@@ -35,20 +35,20 @@ from holdfast.sim.machine.timeline import Schedule
 from holdfast.sim.netlist.netlist import Netlist
 
 from .lockstep import (
-    End,
-    Follower,
+    LockstepRun,
+    RunEnd,
     Trace,
     Upset,
 )
 
-__all__ = ["Inference", "Seen", "check_injectable"]
+__all__ = ["InferenceOutcome", "RtlSession", "check_injectable"]
 
 _ANSWER = 1000
 """Cycles in which the port has to answer."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class InferenceOutcome:
     """What a faulty inference showed.
 
     Attributes
@@ -63,7 +63,7 @@ class Seen:
         Guard violations counted, outputs and inputs.
     output : int8 [C, H, W]
         The last tensor as the host read it; empty if it could not be read.
-    left : bool
+    has_latent_state : bool
         Something that differs is left that the next inference reads before it is written.
     detected : int or None
         First cycle in which the guard had counted more than in the golden run.
@@ -74,7 +74,7 @@ class Seen:
     cycles: int
     counts: int
     output: NDArray[np.int8]
-    left: bool
+    has_latent_state: bool
     detected: int | None = None
 
 
@@ -95,7 +95,7 @@ def check_injectable(program: Program, guard: GuardSettings) -> None:
 
 
 @dataclass
-class Inference:
+class RtlSession:
     """A program on a compiled accelerator.
 
     Parameters
@@ -125,7 +125,7 @@ class Inference:
         self.schedule = Schedule(self.program)
         self.limit = 2 * self.schedule.cycles + 1000
         self.model = FastModel(self.netlist)
-        self.follower = Follower(self.model)
+        self.lockstep = LockstepRun(self.model)
         self.bus = FastBus(self.model, timeout=_ANSWER)
 
     def record(self, codes: NDArray[np.int8]) -> Trace:
@@ -142,7 +142,7 @@ class Inference:
             model.write_memory(name, np.zeros_like(model.read_memory(name)[:width]))
         Accelerator(self.bus).load(program)
         self.start(codes)
-        trace = self.follower.record(self.limit, *self.moments())
+        trace = self.lockstep.record(self.limit, *self.moments())
         predicted = [run.fetch for run in self.schedule.runs[1:]]
         assert trace.cycles == self.schedule.cycles, (trace.cycles, self.schedule.cycles)
         assert trace.indices.tolist() == predicted, "the descriptors are not where they should be"
@@ -174,24 +174,24 @@ class Inference:
     @property
     def golden(self) -> Trace:
         """The golden run that faults are compared with."""
-        return self.follower.golden
+        return self.lockstep.golden
 
     @golden.setter
     def golden(self, trace: Trace) -> None:
-        self.follower.golden = trace
+        self.lockstep.golden = trace
 
-    def plain(self, upset: Upset) -> Seen:
+    def plain(self, upset: Upset) -> InferenceOutcome:
         """A fault in the RTL from cycle 0 to the end, and what the host then reads."""
-        return self.read_out(self.follower.inject(upset, self.limit, whole=True))
+        return self.read_out(self.lockstep.inject(upset, self.limit, whole=True))
 
-    def read_out(self, end: End) -> Seen:
+    def read_out(self, end: RunEnd) -> InferenceOutcome:
         """What the host reads after a run that has ended, from the port."""
         nothing = np.empty((0,), np.int8)
         counts = 0
         if end.kind == "hang":
-            return Seen(False, 0, end.cycle, counts, nothing, False, end.detected)
+            return InferenceOutcome(False, 0, end.cycle, counts, nothing, False, end.detected)
         assert end.kind == "ended"
-        left = self._left(end)
+        latent = self._has_latent_state(end)
         place = self.program.graph.nodes[-1].name
         try:
             status = self.bus.read_word(REGISTER["status"])
@@ -201,7 +201,7 @@ class Inference:
                 counts %= 1 << 32
             data = self.bus.read(*tensor_range(self.program, place))
         except BusError:
-            return Seen(False, 0, end.cycle, counts, nothing, left, end.detected)
+            return InferenceOutcome(False, 0, end.cycle, counts, nothing, latent, end.detected)
         finally:
             self.bus.quiet()
         output = self.program.tensor_codes(
@@ -209,11 +209,11 @@ class Inference:
         )
         ended = bool(status_part(status, "done")) and not status_part(status, "busy")
         code = status_part(status, "code")
-        return Seen(ended, code, end.cycle, counts, output, left, end.detected)
+        return InferenceOutcome(ended, code, end.cycle, counts, output, latent, end.detected)
 
-    def _left(self, end: End) -> bool:
-        state, golden = self.follower.state(), self.golden.states[-1]
-        names = self.follower.differing(state, golden)
+    def _has_latent_state(self, end: RunEnd) -> bool:
+        state, golden = self.lockstep.state(), self.golden.states[-1]
+        names = self.lockstep.differing(state, golden)
         held = self.netlist.held
         if any("inference" in held[name].live for name in names):
             return True

@@ -1,6 +1,6 @@
 """What an injector finds that simulates one slice of the reduction and requantizes it alone.
 
-    form = ClosedForm(SliceResidue(program, schedule, guard, golden, netlist.held))
+    form = RegisterFaultAnalysis(SliceAnalysis(program, schedule, guard, golden, netlist.held))
 
 What ENFOR-SA's convolution does (`shortcuts`), in the terms of the integer contract, for
 every pixel p and channel c that the upset changes in the slice that it strikes first, s being the
@@ -13,24 +13,24 @@ sum over that slice alone and d what the upset adds to it:
 2. The convolution's golden code y becomes ``y - q(s) + q(s + d)`` modulo 2**act_bits: neither the
    difference nor the sum saturates.
 
-A residual addition then takes that code. Later slices are left out; `TileResidue` leaves out the
+A residual addition then takes that code. Later slices are left out; `TileAnalysis` leaves out the
 pixels beyond the block of DIM, too: of a weight, most of those that it serves.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.fault.analysis.memories import Effect, Residue
+from holdfast.fault.analysis.memories import Effect, MemoryFaultAnalysis
 from holdfast.sim.machine.layer_values import wrap
 from holdfast.sim.machine.timeline import Run
 
-__all__ = ["SliceResidue", "TileResidue"]
+__all__ = ["SliceAnalysis", "TileAnalysis"]
 
 Ints = NDArray[np.int64]
 
 
-class SliceResidue(Residue):
-    """As `Residue`, with `points` by the slice alone."""
+class SliceAnalysis(MemoryFaultAnalysis):
+    """As `MemoryFaultAnalysis`, with `points` by the slice alone."""
 
     def points(self, run: Run, tile: Ints, pixel: Ints, col: Ints, difference: Ints) -> Effect:
         tile, pixel, col, difference = (
@@ -62,8 +62,8 @@ class SliceResidue(Residue):
         return np.ones(len(pixel), bool)
 
 
-class TileResidue(SliceResidue):
-    """As `SliceResidue`, with the pixels of one block alone."""
+class TileAnalysis(SliceAnalysis):
+    """As `SliceAnalysis`, with the pixels of one block alone."""
 
     def _near(self, pixel: Ints) -> NDArray[np.bool_]:
         block = pixel // self.config.rows

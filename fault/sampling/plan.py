@@ -33,7 +33,7 @@ from holdfast.fault.peers.shortcuts import (
 )
 from holdfast.sim.machine.timeline import Run, Schedule
 
-__all__ = ["MOST_FAULTS", "PHASES", "FaultModel", "Filters", "Plan", "phase_bounds"]
+__all__ = ["MOST_FAULTS", "PHASES", "Filters", "Plan", "UpsetModel", "phase_bounds"]
 
 PHASES = ("fetch", "stream", "drain")
 """Of a layer: its descriptor is fetched and checked; pixels enter the array; the pipeline runs
@@ -43,7 +43,7 @@ MOST_FAULTS = 100_000_000
 
 
 @dataclass(frozen=True)
-class FaultModel:
+class UpsetModel:
     """What happens to the drawn bit.
 
     Attributes
@@ -123,7 +123,7 @@ class Plan:
         self,
         whole: FaultSpace,
         schedule: Schedule,
-        model: FaultModel,
+        model: UpsetModel,
         filters: Filters,
         shortcuts: Shortcuts = EXACT,
     ):

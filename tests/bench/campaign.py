@@ -27,13 +27,13 @@ from holdfast.base.console import console
 from holdfast.base.files import write_atomically
 from holdfast.fault.campaign.engine import PATHS
 from holdfast.fault.campaign.workers import (
-    Job,
-    Spent,
+    CampaignSpec,
+    UnitStatistics,
     Worker,
     golden_runs,
 )
 from holdfast.fault.model.space import FaultSpace
-from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF
@@ -83,20 +83,20 @@ def _measure(
     netlist = accelerator_netlist(program.config)
     codes = image_codes(generated_images(1, 1).images, graph.act_bits).numpy()
     space = FaultSpace.of(netlist)
-    plan = Plan(space, Schedule(program), FaultModel(), Filters())
+    plan = Plan(space, Schedule(program), UpsetModel(), Filters())
     registers = {
         structure: sum(s.bits for s in space.members(structure) if s.kind == "flip-flop")
         for structure in space.structures
     }
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
-        job = Job(
-            program, netlist, GUARD_OFF, codes, None, FaultModel(), Filters(),
+        job = CampaignSpec(
+            program, netlist, GUARD_OFF, codes, None, UpsetModel(), Filters(),
             plan.allocate(faults, 0), size=500, seed=1, audit=0.0, golden=Path(folder, "golden"),
         )  # fmt: skip
         golden_runs(job)
         names = "|".join(m.name for m in netlist.memories)
         pattern = f"^(?!(?:{names})$)"
-        inside = Plan(space, plan.schedule, FaultModel(), Filters(pattern=pattern))
+        inside = Plan(space, plan.schedule, UpsetModel(), Filters(pattern=pattern))
         total = sum(registers.values())
         counts = {n: -(-flipflops * registers[n] // total) for n in inside.structures}
         only = replace(job, filters=Filters(pattern=pattern), counts=counts, size=100)
@@ -148,15 +148,15 @@ def _measure(
 
 
 def _timed(
-    pool: ProcessPoolExecutor, number: int, job: Job
-) -> tuple[Spent, float, dict[str, Spent]]:
+    pool: ProcessPoolExecutor, number: int, job: CampaignSpec
+) -> tuple[UnitStatistics, float, dict[str, UnitStatistics]]:
     """Run a job's units; what they took together, the time, and by structure."""
     began = time.perf_counter()
-    total = Spent()
-    structures: dict[str, Spent] = {}
+    total = UnitStatistics()
+    structures: dict[str, UnitStatistics] = {}
     units = job.units()
     for unit, part in zip(units, pool.map(_unit, [number] * len(units), units), strict=True):
-        for entry in (total, structures.setdefault(unit.rpartition("-")[0], Spent())):
+        for entry in (total, structures.setdefault(unit.rpartition("-")[0], UnitStatistics())):
             entry.faults += part.faults
             entry.shortcuts += part.shortcuts
             entry.audit += part.audit
@@ -170,7 +170,7 @@ def _timed(
 _workers: list[Worker] = []
 
 
-def _start(jobs: list[Job]) -> None:
+def _start(jobs: list[CampaignSpec]) -> None:
     torch.set_num_threads(1)
     for job in jobs:
         _workers.append(Worker(job))
@@ -183,7 +183,7 @@ def _warm(index: int) -> None:
     time.sleep(0.1)
 
 
-def _unit(number: int, unit: str) -> Spent:
+def _unit(number: int, unit: str) -> UnitStatistics:
     return _workers[number].compute(unit)[1]
 
 

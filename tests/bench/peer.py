@@ -34,7 +34,7 @@ from holdfast.base.files import write_atomically
 from holdfast.base.paired import Pairs, combined, independent
 from holdfast.base.progress import progress_bar
 from holdfast.base.statistics import Sample, stratified
-from holdfast.fault.campaign.workers import Job, golden_runs, run_units
+from holdfast.fault.campaign.workers import CampaignSpec, golden_runs, run_units
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import (
     EXACT,
@@ -44,7 +44,7 @@ from holdfast.fault.peers.shortcuts import (
 )
 from holdfast.fault.results.summary import FAILURES, summarize
 from holdfast.fault.results.tables import percent, ratio
-from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
 from holdfast.fault.simulate import images_for
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.graph.pixels import image_codes
@@ -94,14 +94,14 @@ def peer(
         structures=STRUCTURES, layers=convolutions(program), pattern=r"^array__pe_\d+_\d+__"
     )
     space, schedule = FaultSpace.of(netlist), Schedule(program)
-    plans = {name: Plan(space, schedule, FaultModel(), filters, arm) for name, arm in ARMS.items()}
+    plans = {name: Plan(space, schedule, UpsetModel(), filters, arm) for name, arm in ARMS.items()}
     counts = plans["exact"].allocate(faults, 1)
     found: dict[str, list[pa.Table]] = {}
     with tempfile.TemporaryDirectory(prefix="holdfast-peer-") as folder:
         for name, arm in ARMS.items():
-            job = Job(
+            job = CampaignSpec(
                 program, netlist, GUARD_OFF, image_codes(chosen.images, graph.act_bits).numpy(),
-                None, FaultModel(), filters, counts, size=1000, seed=seed,
+                None, UpsetModel(), filters, counts, size=1000, seed=seed,
                 audit=0.0 if arm.alone else min(1.0, audit / (faults * images)),
                 golden=Path(folder), shortcuts=arm,
             )  # fmt: skip
@@ -136,7 +136,7 @@ def peer(
     return 1 if any(summaries[name]["audit"]["disagreements"] for name in ARMS) else 0
 
 
-def _tables(name: str, job: Job, processes: int) -> list[pa.Table]:
+def _tables(name: str, job: CampaignSpec, processes: int) -> list[pa.Table]:
     """A campaign's results, unit by unit."""
     units = job.units()
     shards = {}

@@ -8,14 +8,14 @@ import pytest
 
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.campaign.manifest import manifest, program_hash
-from holdfast.fault.campaign.prior import finished
+from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.campaign.shard import SCHEMA, pack
 from holdfast.fault.campaign.store import Store
-from holdfast.fault.campaign.workers import Job
+from holdfast.fault.campaign.workers import CampaignSpec
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import EXACT
 from holdfast.fault.results.summary import summarize
-from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF
@@ -43,10 +43,10 @@ def network(name, seed, last=("logits", 6)):
 def job_of(chosen, **changes):
     arguments = {
         "program": chosen, "netlist": netlist(), "guard": GUARD_OFF, "codes": images()[:1].numpy(),
-        "labels": None, "model": FaultModel(), "filters": Filters(structures=("weight",)),
+        "labels": None, "model": UpsetModel(), "filters": Filters(structures=("weight",)),
         "counts": {"weight": COUNT}, "size": 40, "seed": 3, "audit": 0.0,
     }  # fmt: skip
-    return Job(**(arguments | changes))
+    return CampaignSpec(**(arguments | changes))
 
 
 def plan_of(job):
@@ -75,7 +75,7 @@ FIRST, SECOND = ([e] * 30 + ["masked"] * 70 for e in ("sdc1", "benign"))
 def compared(tmp_path, there, here, layers=("a", "a")):
     campaign(tmp_path / "there", there, FIRST, layers[0])
     tables, summary = campaign(tmp_path / "here", here, SECOND, layers[1])
-    other = finished(tmp_path / "there")
+    other = PriorCampaign.load(tmp_path / "there")
     return other.compared(manifest(here, plan_of(here)), summary, tables, plan_of(here), 0.95)
 
 
@@ -97,7 +97,7 @@ def test_two_networks_are_compared_by_their_shares(tmp_path, last):
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 4}, {"size": 50}, {"model": FaultModel(bits=2)},
+    [{"seed": 4}, {"size": 50}, {"model": UpsetModel(bits=2)},
      {"codes": images().numpy()}, {"codes": 1 - images().numpy()[:1]}],
 )  # fmt: skip
 def test_other_draws_are_not_paired(tmp_path, change):
@@ -106,7 +106,7 @@ def test_other_draws_are_not_paired(tmp_path, change):
     tables, summary = campaign(tmp_path / "there", there, FIRST)
     if len(here.codes) == 2:
         summary = summary | {"images": 2}
-    found = finished(tmp_path / "there").compared(
+    found = PriorCampaign.load(tmp_path / "there").compared(
         manifest(here, plan_of(here)), summary, tables, plan_of(there), 0.95
     )
     assert "pairs" not in found
@@ -120,7 +120,9 @@ def test_another_design_is_not_paired(tmp_path):
     there = job_of(program())
     tables, summary = campaign(tmp_path / "there", there, FIRST)
     here = manifest(there, plan_of(there)) | {"design": "b", "config": other.to_toml()}
-    found = finished(tmp_path / "there").compared(here, summary, tables, plan_of(there), 0.95)
+    found = PriorCampaign.load(tmp_path / "there").compared(
+        here, summary, tables, plan_of(there), 0.95
+    )
     assert "pairs" not in found
 
 
@@ -133,13 +135,13 @@ def test_a_manifest_of_an_earlier_version_is_paired(tmp_path):
     old["cycles"] = old.pop("cycles_drawn")
     del old["sources"]
     path.write_text(json.dumps(old))
-    found = finished(tmp_path / "there").compared(
+    found = PriorCampaign.load(tmp_path / "there").compared(
         manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
     )
     assert found["pairs"]["weight"]["prevented"] == 0
     old["cycles"] = "first-mac"
     path.write_text(json.dumps(old))
-    found = finished(tmp_path / "there").compared(
+    found = PriorCampaign.load(tmp_path / "there").compared(
         manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
     )
     assert "pairs" not in found
@@ -151,10 +153,12 @@ def test_what_has_not_ended_is_refused(tmp_path):
     folder = tmp_path / "there"
     (folder / "shards" / "weight-000001.parquet").unlink()
     with pytest.raises(HoldfastError, match=r"has 60 results, its summary is of 100; its own"):
-        finished(folder).compared(manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95)
+        PriorCampaign.load(folder).compared(
+            manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
+        )
     (folder / "summary.json").unlink()
     with pytest.raises(HoldfastError, match=r"no campaign that has ended: summary\.json is miss"):
-        finished(folder)
+        PriorCampaign.load(folder)
 
 
 def check_mutations(tmp_path, count, seed):
@@ -165,14 +169,14 @@ def check_mutations(tmp_path, count, seed):
     kept = {name: (folder / name).read_bytes() for name in names}
     rng = random.Random(seed)
     endings = {"compared": 0, "refused": 0}
-    right = finished(folder).compared(
+    right = PriorCampaign.load(folder).compared(
         manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
     )
     for _ in range(count):
         name = rng.choice(names)
         harm(folder / name, rng, damaged if name.endswith("parquet") else altered)
         try:
-            found = finished(folder).compared(
+            found = PriorCampaign.load(folder).compared(
                 manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
             )
         except HoldfastError as error:
@@ -204,7 +208,7 @@ def test_rows_are_compared_in_any_order(tmp_path):
     whole = pa.concat_tables(tables)
     assert whole.schema.equals(SCHEMA)
     turned = [whole.slice(60), whole.slice(0, 60)]
-    found = finished(tmp_path / "there").compared(
+    found = PriorCampaign.load(tmp_path / "there").compared(
         manifest(job, plan_of(job)), summary, turned, plan_of(job), 0.95
     )
     assert found["pairs"]["weight"]["prevented"] == 0

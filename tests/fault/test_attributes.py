@@ -8,7 +8,7 @@ import pytest
 from holdfast.fault.campaign.engine import Engine
 from holdfast.fault.injection.cocotb_bench import GoldenRun, Observation
 from holdfast.fault.injection.lockstep import Upset
-from holdfast.fault.injection.session import Inference
+from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.outcome.classify import classify
@@ -21,7 +21,7 @@ SPACING = 16
 
 
 def engine_of(guard):
-    inference = Inference(program(), netlist(), guard, SPACING)
+    inference = RtlSession(program(), netlist(), guard, SPACING)
     codes = images()[0].numpy()
     return Engine(inference, codes, inference.record(codes))
 
@@ -84,7 +84,7 @@ def test_attributes_of_an_inference():
     last = engine.inference.schedule.cycles - 1
     flips = list(flips_of_logits())
     upsets = [Upset(((memory, address, bit),), last) for memory, address, bit, _, _ in flips]
-    clean = engine.carry.reference.outputs["logits"].numpy().ravel()
+    clean = engine.propagator.reference.outputs["logits"].numpy().ravel()
     results = engine.run(upsets)
     assert [r.output for r in results] == [codes.tobytes() for *_, codes in flips]
     expected = [verdict(clean, codes) for *_, codes in flips]
@@ -106,7 +106,7 @@ def test_latency_is_counted_from_the_fault(structure):
     for upset, result in zip(upsets, engine.run(upsets), strict=True):
         if result.latency < 0 or result.cycles != golden.cycles:
             continue
-        engine.inference.follower.load(upset.cycle)
+        engine.inference.lockstep.load(upset.cycle)
         ((name, word, bit),) = upset.bits
         model.flip(name, bit, word)
         waited = 0

@@ -12,7 +12,7 @@ from holdfast.base.command import run
 from holdfast.fault.calibration import calibrate
 from holdfast.fault.calibration.fit import _rates
 from holdfast.fault.calibration.predict import Corrupter
-from holdfast.fault.campaign.prior import finished
+from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.nn.errors.empirical import Calibration, Placed, Templates
 from holdfast.nn.errors.exposure import KINDS
 from holdfast.nn.graph.golden import Golden
@@ -184,7 +184,7 @@ def test_its_own_campaign_is_predicted(files, command, model):  # noqa: F811
 
 def test_layers_without_patterns_are_left_out(files, model):  # noqa: F811
     found = Calibration.load(model)
-    other = finished(files.store)
+    other = PriorCampaign.load(files.store)
     whole, left = calibrate._measured(other, found, graph())
     assert left == {}
     for name, share in whole.items():

@@ -18,7 +18,7 @@ from holdfast.base.statistics import sample_size
 from holdfast.fault.campaign.shard import pack
 from holdfast.fault.campaign.store import Store
 from holdfast.fault.campaign.workers import (
-    Job,
+    CampaignSpec,
     Worker,
     golden_runs,
     run_units,
@@ -29,9 +29,9 @@ from holdfast.fault.model.upset import parse_upset, upset_text
 from holdfast.fault.results.report import report
 from holdfast.fault.results.summary import compare, failure_rates, summarize
 from holdfast.fault.sampling.plan import (
-    FaultModel,
     Filters,
     Plan,
+    UpsetModel,
     phase_bounds,
 )
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
@@ -52,7 +52,7 @@ def schedule():
 
 
 def plan_of(space, schedule, model=None, **filters):
-    return Plan(space, schedule, model or FaultModel(), Filters(**filters))
+    return Plan(space, schedule, model or UpsetModel(), Filters(**filters))
 
 
 def job_of(space, schedule, count=300, **changes):
@@ -63,7 +63,7 @@ def job_of(space, schedule, count=300, **changes):
         "guard": GUARD_OFF,
         "codes": images()[:1].numpy(),
         "labels": None,
-        "model": FaultModel(),
+        "model": UpsetModel(),
         "filters": Filters(),
         "counts": plan.allocate(count, 12),
         "size": 25,
@@ -71,7 +71,7 @@ def job_of(space, schedule, count=300, **changes):
         "audit": 0.1,
         "spacing": 16,
     }
-    return Job(**(arguments | changes))
+    return CampaignSpec(**(arguments | changes))
 
 
 def sizes(job):
@@ -147,7 +147,7 @@ def test_draws_are_uniform_and_continue(space, schedule):
 
 
 def test_adjacent_bits_stay_in_their_word(space, schedule):
-    plan = plan_of(space, schedule, FaultModel(bits=3))
+    plan = plan_of(space, schedule, UpsetModel(bits=3))
     for structure in plan.structures:
         for upset in plan.draw(structure, 0, 50, 2):
             names = {(name, word) for name, word, _ in upset.bits}
@@ -327,7 +327,7 @@ def test_another_campaign_is_refused(tmp_path):
 
 def test_rounds_double_and_hold_every_unit(space, schedule):
     job = job_of(space, schedule, counts={"weight": 200, "skew": 30}, size=25)
-    rounds = job.rounds()
+    rounds = job.doubling_rounds()
     assert sorted(name for part in rounds for name in part) == sorted(job.units())
     assert [sum(name.startswith("weight") for name in part) for part in rounds] == [1, 1, 2, 4]
 

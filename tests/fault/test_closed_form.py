@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from holdfast.fault.analysis.registers import ClosedForm
+from holdfast.fault.analysis.registers import RegisterFaultAnalysis
 from holdfast.fault.campaign.engine import Engine
-from holdfast.fault.injection.session import Inference
+from holdfast.fault.injection.session import RtlSession
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.roles import Role
 from holdfast.nn.compiler.program import compile_graph
@@ -36,7 +36,7 @@ def engine_of(rows, cols, channels, kernel):
     program = compile_graph(graph, config)
     pixels = np.random.default_rng(1).integers(0, 256, (1, channels, 3, 3), np.uint8)
     codes = image_codes(pixels, 8)[0].numpy()
-    inference = Inference(program, accelerator_netlist(config), GUARD_OFF, 16)
+    inference = RtlSession(program, accelerator_netlist(config), GUARD_OFF, 16)
     return Engine(inference, codes, inference.record(codes))
 
 
@@ -45,16 +45,16 @@ def test_all_bits_in_all_cycles(rows, cols, channels, kernel):
     engine = engine_of(rows, cols, channels, kernel)
     inference = engine.inference
     program, model = inference.program, inference.model
-    form = ClosedForm(engine._residue)
+    form = RegisterFaultAnalysis(engine._memory_faults)
     registers = [ff for ff in inference.netlist.flip_flops if ff.held.role in COVERED]
     lanes = range(program.config.word_lanes)
     for run in inference.schedule.runs:
         target = run.step.target
         bank = program.places[target].bank
-        clean = engine.carry.reference.outputs[target][0].numpy().ravel()
+        clean = engine.propagator.reference.outputs[target][0].numpy().ravel()
         checked = changed = 0
         for cycle in range(run.fetch, run.end):
-            inference.follower.load(cycle)
+            inference.lockstep.load(cycle)
             here = model.snapshot()
             for register in registers:
                 for bit in range(register.width):

@@ -17,7 +17,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.fault.campaign import cluster
 from holdfast.fault.campaign import workers as work
 from holdfast.fault.campaign.cluster import on_cluster
-from holdfast.fault.campaign.workers import Spent
+from holdfast.fault.campaign.workers import UnitStatistics
 
 UNITS = [f"weight-{number:06d}" for number in range(5)]
 PAYLOAD = b"a job" * 100_000
@@ -27,7 +27,9 @@ PAYLOAD = b"a job" * 100_000
 def workers(monkeypatch):
     """A cluster in this process, whose units need no time."""
     monkeypatch.setattr(
-        work, "compute", lambda payload, unit: (unit, payload[:5] + unit.encode(), Spent(faults=1))
+        work,
+        "compute",
+        lambda payload, unit: (unit, payload[:5] + unit.encode(), UnitStatistics(faults=1)),
     )
 
     def start(count, **options):

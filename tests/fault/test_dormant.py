@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from holdfast.fault.analysis.liveness import Dormant
+from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.injection.lockstep import FREE, Upset
-from holdfast.fault.injection.session import Inference
+from holdfast.fault.injection.session import RtlSession
 from holdfast.gen.roles import Role
 from holdfast.nn.compiler.program import Program, compile_graph
 from holdfast.nn.data.cifar import generated_images
@@ -21,27 +21,27 @@ from tests.fault.tiny import CONFIG, images, netlist, program
 
 @pytest.fixture(scope="module", params=[GUARD_OFF, GUARD_ON], ids=["off", "on"])
 def inference(request):
-    inference = Inference(program(), netlist(), request.param, spacing=16)
+    inference = RtlSession(program(), netlist(), request.param, spacing=16)
     inference.golden = inference.record(images()[0].numpy())
     return inference
 
 
 @pytest.fixture(scope="module")
-def dormant(inference):
+def liveness(inference):
     names = [flip_flop.name for flip_flop in netlist().flip_flops]
-    return Dormant.of(netlist(), inference.follower, names)
+    return LivenessTable.of(netlist(), inference.lockstep, names)
 
 
 def memories(model):
     return {m.name: model.read_memory(m.name) for m in netlist().memories}
 
 
-def states_after(follower, name, bit, cycle, steps):
+def states_after(lockstep, name, bit, cycle, steps):
     """Registers and memories some cycles later, golden and with one bit inverted."""
     found = []
     for flip in (False, True):
-        follower.load(cycle)
-        model = follower.model
+        lockstep.load(cycle)
+        model = lockstep.model
         if flip:
             model.write(name, model.read(name) ^ 1 << bit)
         model.step(steps)
@@ -50,50 +50,50 @@ def states_after(follower, name, bit, cycle, steps):
     return found
 
 
-def differing(follower, dormant, name, bit, cycle, steps):
+def differing(lockstep, liveness, name, bit, cycle, steps):
     """Registers and memories that differ, without those that do not count."""
-    (a, m), (b, n) = states_after(follower, name, bit, cycle, steps)
+    (a, m), (b, n) = states_after(lockstep, name, bit, cycle, steps)
     counters = set(netlist().names(Role.GUARD_COUNTER))
-    ignored = dormant.hidden.union(netlist().names(*FREE)) - counters
+    ignored = liveness.hidden.union(netlist().names(*FREE)) - counters
     registers = {key for key in a if a[key] != b[key] and key not in ignored}
     return registers | {key for key in m if not np.array_equal(m[key], n[key])}, a[name] ^ b[name]
 
 
-def test_a_bit_sleeps_exactly_until_its_event(inference, dormant):
+def test_a_bit_sleeps_exactly_until_its_event(inference, liveness):
     """In RTL nothing but the bit differs up to the event, which is what it is said to be."""
     source = random.Random(1)
-    follower, rows = inference.follower, sorted(dormant.rows)
+    lockstep, rows = inference.lockstep, sorted(liveness.rows)
     kinds = dict.fromkeys(("seen", "written", "end"), 0)
     for name, bit in source.sample(rows, 150):
-        cycle = source.randrange(dormant.cycles)
-        event = dormant.after(name, bit, cycle)
+        cycle = source.randrange(liveness.cycles)
+        event = liveness.after(name, bit, cycle)
         kinds[event.kind] += 1
         if event.cycle > cycle:
-            found, difference = differing(follower, dormant, name, bit, cycle, event.cycle - cycle)
+            found, difference = differing(lockstep, liveness, name, bit, cycle, event.cycle - cycle)
             assert (found, difference) == ({name}, 1 << bit), (name, bit, cycle, event)
         if event.kind == "written":
-            found, _ = differing(follower, dormant, name, bit, event.cycle, 1)
+            found, _ = differing(lockstep, liveness, name, bit, event.cycle, 1)
             assert not found, (name, bit, event)
     assert all(kinds.values()), kinds
 
 
-def test_what_is_seen_makes_a_difference(inference, dormant):
+def test_what_is_seen_makes_a_difference(inference, liveness):
     """Bits that are seen change something else in RTL, but for what a multiplier may hide."""
     source = random.Random(2)
-    follower, names = inference.follower, sorted(dormant.rows)
+    lockstep, names = inference.lockstep, sorted(liveness.rows)
     wrong = count = 0
     for name, bit in source.sample([n for n in names if "lanes" not in n[0]], 100):
-        event = dormant.after(name, bit, source.randrange(dormant.cycles))
+        event = liveness.after(name, bit, source.randrange(liveness.cycles))
         if event.kind == "seen":
-            found, difference = differing(follower, dormant, name, bit, event.cycle, 1)
+            found, difference = differing(lockstep, liveness, name, bit, event.cycle, 1)
             count += 1
             wrong += not found - {name} and difference in (0, 1 << bit)
     assert count > 20 and wrong <= count // 10, (wrong, count)
 
 
-def test_only_the_port_shows_hidden_registers(dormant):
+def test_only_the_port_shows_hidden_registers(liveness):
     """The list is that of the design, written by hand."""
-    assert dormant.hidden == {
+    assert liveness.hidden == {
         "axi__accessed", "axi__failed", "axi__s_axi_bid", "axi__s_axi_rdata",
         "activation_word", "program_word", "register_data", "host__read_data", "offset_read",
         "region_read",
@@ -104,12 +104,12 @@ def test_only_the_port_shows_hidden_registers(dormant):
     }  # fmt: skip
 
 
-def test_saved_tables_are_the_same(dormant, tmp_path):
-    dormant.save(tmp_path)
-    loaded = Dormant.load(tmp_path, dormant.cycles)
-    assert loaded.rows == dormant.rows and loaded.hidden == dormant.hidden
-    assert np.array_equal(loaded.seen, dormant.seen)
-    assert np.array_equal(loaded.ended, dormant.ended)
+def test_saved_tables_are_the_same(liveness, tmp_path):
+    liveness.save(tmp_path)
+    loaded = LivenessTable.load(tmp_path, liveness.cycles)
+    assert loaded.rows == liveness.rows and loaded.hidden == liveness.hidden
+    assert np.array_equal(loaded.seen, liveness.seen)
+    assert np.array_equal(loaded.ended, liveness.ended)
 
 
 @cache
@@ -129,20 +129,20 @@ def pooled() -> Program:
 def test_the_empty_pipeline_holds_nothing(network, guard):
     """With random values in all its registers before every layer, the inference is golden."""
     source = random.Random(3)
-    inference = Inference(network(), netlist(), guard, spacing=16)
+    inference = RtlSession(network(), netlist(), guard, spacing=16)
     size = inference.program.graph.nodes[0].shape[1]
     codes = image_codes(generated_images(1, 5).images[:, :, :size, :size].copy(), 8)[0].numpy()
     inference.golden = golden = inference.record(codes)
-    follower = inference.follower
+    lockstep = inference.lockstep
     stale = [f for f in netlist().flip_flops if f.held.pipeline]
     nothing = inference.plain(Upset((), 0))
     assert golden.empty.sum() == len(inference.schedule.runs)
     for moment in golden.moments[golden.empty.astype(bool)]:
         for _ in range(3):
-            follower.load(int(moment))
+            lockstep.load(int(moment))
             for flip_flop in stale:
-                follower.model.write(flip_flop.name, source.getrandbits(flip_flop.width))
-            end = follower.proceed(inference.limit, golden.cycles)
+                lockstep.model.write(flip_flop.name, source.getrandbits(flip_flop.width))
+            end = lockstep.proceed(inference.limit, golden.cycles)
             assert (end.kind, end.cycle, end.memories) == ("ended", golden.cycles, [])
-            assert follower.violations() == int(golden.counts[-1])
+            assert lockstep.violations() == int(golden.counts[-1])
             assert np.array_equal(inference.read_out(end).output, nothing.output)

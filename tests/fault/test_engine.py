@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from holdfast.base.errors import HoldfastError
-from holdfast.fault.analysis.liveness import Dormant
+from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.campaign.engine import PATHS, Engine
 from holdfast.fault.injection.lockstep import FREE, Trace, Upset
-from holdfast.fault.injection.session import Inference
+from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.space import FaultSpace
 from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.golden import Golden
@@ -23,14 +23,14 @@ from tests.fault.tiny import CONFIG, FIXED, fixed_netlist, graph, images, netlis
 
 
 def engine_of(program, netlist, codes, guard, spacing=16, watched=False):
-    inference = Inference(program, netlist, guard, spacing)
+    inference = RtlSession(program, netlist, guard, spacing)
     trace = inference.record(codes)
-    dormant = None
+    liveness = None
     if watched:
         inference.golden = trace
         names = [flip_flop.name for flip_flop in netlist.flip_flops]
-        dormant = Dormant.of(netlist, inference.follower, names)
-    return Engine(inference, codes, trace, dormant)
+        liveness = LivenessTable.of(netlist, inference.lockstep, names)
+    return Engine(inference, codes, trace, liveness)
 
 
 @pytest.fixture(
@@ -77,7 +77,7 @@ def test_golden_run_is_the_golden_model_and_the_schedule(engine):
     seen = engine.inference.plain(Upset((), 0))
     golden = engine.inference.guard.golden(program().graph).run(images()[:1])
     assert np.array_equal(seen.output, golden.outputs["logits"][0].numpy())
-    assert (seen.ended, seen.status, seen.left) == (True, 0, False)
+    assert (seen.ended, seen.status, seen.has_latent_state) == (True, 0, False)
     assert seen.cycles == engine.inference.schedule.cycles == engine.inference.golden.cycles
 
 
@@ -201,14 +201,14 @@ def test_a_guard_that_is_off_detects_nothing(engine):
 
 def test_registers_are_dead_after_an_inference():
     """Every register bit is flipped in the idle accelerator; only live ones change what follows."""
-    inference = Inference(program(), netlist(), GUARD_OFF, 16)
+    inference = RtlSession(program(), netlist(), GUARD_OFF, 16)
     clean = inference.record(images()[0].numpy())
     inference.golden = clean
-    inference.follower.load(clean.cycles)
+    inference.lockstep.load(clean.cycles)
     idle = inference.model.snapshot()
     kept = [m.name for m in netlist().memories if "accumulator" not in m.name]
     inference.start(images()[0].numpy())
-    second = inference.follower.record(inference.limit, *inference.moments())
+    second = inference.lockstep.record(inference.limit, *inference.moments())
     contents = {name: inference.model.read_memory(name) for name in kept}
     disturbed = set()
     for flip_flop in netlist().flip_flops:
@@ -218,7 +218,7 @@ def test_registers_are_dead_after_an_inference():
             inference.model.step(2)
             try:
                 inference.start(images()[0].numpy())
-                again = inference.follower.record(inference.limit, *inference.moments())
+                again = inference.lockstep.record(inference.limit, *inference.moments())
             except (RuntimeError, HoldfastError):
                 disturbed.add(flip_flop.name)
                 continue
@@ -244,7 +244,7 @@ def test_trace_survives_a_file(engine, tmp_path, space):
     upsets = drawn(space, "partial_sum", 2000, 20, 9)
     before = engine.run(upsets)
     engine.inference.golden.save(tmp_path)
-    inference = Inference(program(), netlist(), engine.inference.guard, 16)
+    inference = RtlSession(program(), netlist(), engine.inference.guard, 16)
     again = Engine(inference, images()[0].numpy(), Trace.load(tmp_path))
     assert again.run(upsets) == before
 
@@ -252,15 +252,15 @@ def test_trace_survives_a_file(engine, tmp_path, space):
 def test_golden_words(engine):
     """What the closed forms take for the content of a memory, against the RTL's."""
     source = random.Random(3)
-    residue = engine._residue
+    analysis = engine._memory_faults
     for cycle in sorted(source.randrange(2200) for _ in range(25)):
-        engine.inference.follower.load(cycle)
+        engine.inference.lockstep.load(cycle)
         memories = netlist().memories
         words = {m.name: engine.inference.model.read_memory(m.name) for m in memories}
         for memory in memories:
             for _ in range(6):
                 address = source.randrange(memory.depth)
-                golden = residue.golden_word(memory.name, address, cycle)
+                golden = analysis.golden_word(memory.name, address, cycle)
                 upset = Upset(((memory.name, address, 0),), cycle)
                 if engine.run([upset])[0].path == "closed":
                     assert golden == words[memory.name][address], (memory.name, address, cycle)
@@ -269,10 +269,10 @@ def test_golden_words(engine):
 def test_bad_requests():
     bare = compile_graph(graph(), CONFIG.with_(guard=False))
     with pytest.raises(HoldfastError, match="accelerator 2x2_a8w8 has none"):
-        Inference(bare, netlist(), GuardSettings(output=True))
+        RtlSession(bare, netlist(), GuardSettings(output=True))
     streamed = compile_graph(graph(), CONFIG.with_(weight_depth=160))
     with pytest.raises(HoldfastError, match="weight memory of 160 words"):
-        Inference(streamed, netlist(), GUARD_OFF)
+        RtlSession(streamed, netlist(), GUARD_OFF)
 
 
 def test_golden_model_agrees_on_a_fault_in_an_input_word(engine):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from holdfast.fault.campaign.engine import Engine
-from holdfast.fault.injection.session import Inference
+from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.space import FaultSpace
 from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
@@ -36,7 +36,7 @@ def graph():
 
 @cache
 def engine(guard):
-    inference = Inference(compile_graph(graph(), CONFIG), netlist(), guard, 16)
+    inference = RtlSession(compile_graph(graph(), CONFIG), netlist(), guard, 16)
     codes = images()[0].numpy()
     return Engine(inference, codes, inference.record(codes), patterns=True)
 
@@ -52,7 +52,7 @@ def stored_after(upset, step):
     inference = engine(GUARD_OFF).inference
     inference.golden = engine(GUARD_OFF)._trace
     program, model = inference.program, inference.model
-    inference.follower.load(upset.cycle)
+    inference.lockstep.load(upset.cycle)
     ((name, word, bit),) = upset.bits
     model.flip(name, bit, word)
     end = max(run.end for run in inference.schedule.runs if run.step is step)

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
-from holdfast.fault.campaign.workers import Job, Worker
+from holdfast.fault.campaign.workers import CampaignSpec, Worker
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import Shortcuts
 from holdfast.fault.sampling.plan import (
     PHASES,
-    FaultModel,
     Filters,
     Plan,
+    UpsetModel,
 )
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.sim.machine.timeline import Schedule
@@ -40,7 +40,7 @@ SMALL = {"structures": ("weight", "skew"), "layers": ("a",), "phases": ("drain",
 
 def plan_of(space, schedule, model=None, shortcuts=None, **filters):
     more = () if shortcuts is None else (shortcuts,)
-    return Plan(space, schedule, model or FaultModel(), Filters(**filters), *more)
+    return Plan(space, schedule, model or UpsetModel(), Filters(**filters), *more)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_population_has_every_cycle_at_most_once(phases, layers):
 
 @pytest.mark.parametrize("bits", [1, 3])
 def test_a_small_population_is_tried_whole(space, schedule, bits):
-    model = FaultModel(bits=bits)
+    model = UpsetModel(bits=bits)
     plan = plan_of(space, schedule, model, **SMALL)
     counts = plan.allocate(10 * plan.total, 5)
     assert counts == plan.population and plan.tried_whole(counts) == {"weight", "skew"}
@@ -131,9 +131,9 @@ def test_first_products_are_always_drawn(space, schedule):
 
 def test_units_of_a_whole_structure_hold_each_fault_once(space, schedule):
     filters = Filters(structures=("skew",), layers=("a",), phases=("fetch",), pattern="_0")
-    plan = Plan(space, schedule, FaultModel(), filters)
-    job = Job(
-        program(), netlist(), GUARD_OFF, images()[:1].numpy(), None, FaultModel(), filters,
+    plan = Plan(space, schedule, UpsetModel(), filters)
+    job = CampaignSpec(
+        program(), netlist(), GUARD_OFF, images()[:1].numpy(), None, UpsetModel(), filters,
         plan.allocate(10 * plan.total, 0), size=plan.total // 2 + 1, seed=3, audit=0.0, spacing=16,
     )  # fmt: skip
     worker = Worker(job)
@@ -142,7 +142,7 @@ def test_units_of_a_whole_structure_hold_each_fault_once(space, schedule):
     faults = pa.concat_tables(tables).column("fault").to_pylist()
     assert len(units) == 2 and len(set(faults)) == len(faults) == plan.total
     # Stopping early never leaves a part of them.
-    assert job.rounds(plan.tried_whole(job.counts)) == [units]
+    assert job.doubling_rounds(plan.tried_whole(job.counts)) == [units]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import torch
 
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.campaign.engine import Engine
-from holdfast.fault.injection.session import Inference
+from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import STRUCTURES, Shortcuts, convolutions
-from holdfast.fault.peers.slice import SliceResidue, TileResidue
-from holdfast.fault.sampling.plan import FaultModel, Filters, Plan
+from holdfast.fault.peers.slice import SliceAnalysis, TileAnalysis
+from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from tests import reference
@@ -28,11 +28,11 @@ TAPS = 9 * 2
 @pytest.fixture(scope="module")
 def bench():
     """The accelerator, and in which cycles of each layer each element takes its next weight."""
-    inference = Inference(program(), netlist(), GUARD_OFF, 16)
+    inference = RtlSession(program(), netlist(), GUARD_OFF, 16)
     codes = images()[0].numpy()
     trace = inference.record(codes)
     inference.golden = trace
-    inference.follower.load(0)
+    inference.lockstep.load(0)
     swaps = {(row, col): {} for row in range(2) for col in range(2)}
     for cycle in range(trace.cycles):
         for row in range(2):
@@ -55,7 +55,7 @@ def bench():
 
 def plan_of(bench, shortcuts, **filters):
     space = FaultSpace.of(netlist())
-    return Plan(space, bench.inference.schedule, FaultModel(), Filters(**filters), shortcuts)
+    return Plan(space, bench.inference.schedule, UpsetModel(), Filters(**filters), shortcuts)
 
 
 def test_first_products_are_those_of_the_running_array(bench):
@@ -169,8 +169,8 @@ def expected(bench, upset, alone_in):
 def test_a_part_of_the_sum_requantized_alone(bench, cycles, part):
     plan = plan_of(bench, Shortcuts(cycles, part), layers=("b", "d"))
     inference = bench.inference
-    residue = {"slice": SliceResidue, "tile": TileResidue}[part]
-    sliced = Engine(inference, bench.codes, bench.trace, residue=residue)
+    analysis = {"slice": SliceAnalysis, "tile": TileAnalysis}[part]
+    sliced = Engine(inference, bench.codes, bench.trace, analysis=analysis)
     exact = Engine(inference, bench.codes, bench.trace)
     upsets = [upset for name in STRUCTURES for upset in plan.draw(name, 0, 150, 2)]
     compared = wrapped = changed = other = 0
