@@ -12,7 +12,7 @@ import pytest
 import holdfast.fault.__main__ as campaign
 from holdfast.base.command import run
 from holdfast.fault import simulate
-from holdfast.fault.campaign.engine import Result
+from holdfast.fault.campaign.engine import FaultOutcome
 from holdfast.fault.campaign.workers import Worker
 from holdfast.nn.data import cifar as data
 from holdfast.nn.networks.random_graph import random_graph
@@ -222,7 +222,7 @@ def test_campaigns_with_and_without_shortcuts_do_not_mix(files, command):
 
 
 def test_a_disagreement_fails_the_campaign(command, monkeypatch):
-    monkeypatch.setattr(Result, "agrees", lambda self, other: False)
+    monkeypatch.setattr(FaultOutcome, "agrees", lambda self, other: False)
     monkeypatch.setattr(campaign, "run_units", here)
     code, told, _ = command(*SMALL, "--audit", "100%", "--structures", "weight")
     assert code == 1
