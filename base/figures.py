@@ -20,6 +20,7 @@ _DECADE = 10
 _SEEN = "datum.value == datum.at"
 _STEP = 22
 """Height of a row, and side of a cell, in pixels."""
+_LEGEND = {"orient": "top", "columns": 3, "labelLimit": 140, "titleLimit": 0}
 _COLOURS = ["#3b7dd8", "#d1495b", "#2a9d6f", "#b07aa1"]
 
 Row = Mapping[str, Any]
@@ -183,7 +184,7 @@ def scatter(
                          "scale": {**scale, "padding": 12}}  # fmt: skip
     picked = {"condition": {"test": "!length(picked) || indexof(picked, datum.point) >= 0",
                             "value": 1}, "value": 0.15}  # fmt: skip
-    kinds = {"field": colour, "type": "nominal", "sort": None, "legend": {"orient": "top"}}
+    kinds = {"field": colour, "type": "nominal", "sort": None, "legend": _LEGEND}
     shared = {"color": {**kinds, "scale": {"scheme": "tableau10"}}, "opacity": picked}
     layers: list[dict[str, Any]] = []
     for channel, (key, _) in (("x", x), ("y", y)):
@@ -198,7 +199,7 @@ def scatter(
         {"mark": {"type": "point", "size": 70, "cursor": "pointer"},
          "encoding": {**shared, **axes, "tooltip": _tooltip(rows),
                       "shape": {"field": shape, "type": "nominal", "sort": None,
-                                "legend": {"orient": "top"}},
+                                "legend": _LEGEND},
                       "fill": {"condition": {"test": "datum.filled", **kinds, "legend": None},
                                "value": "transparent"}}}
     )  # fmt: skip

@@ -8,7 +8,7 @@ function config() {
   const ink = css("--ink"), line = css("--line"), soft = css("--soft");
   const text = { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" };
   return {
-    background: "transparent", view: { stroke: line }, font: "system-ui, sans-serif", legend: text,
+    background: "transparent", view: { stroke: line }, font: "system-ui, sans-serif", legend: { ...text, layout: { top: { direction: "vertical", anchor: "start" } } },
     axis: { ...text, gridColor: line, domainColor: soft, tickColor: soft },
   };
 }
