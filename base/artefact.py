@@ -1,6 +1,6 @@
 """Folders that are made once and taken as they were made, or made anew.
 
-    folder = made(Path("build", "cache", "fast", key), make)       # make(folder) fills it
+    folder = made(Path("build", "cache", "compiled", key), make)       # make(folder) fills it
 
 Beside what was made lies ``digests.json``, the hash of every file. A folder that does not match it
 any more, for a flipped bit or a file that was cut, is made anew, and that is said.

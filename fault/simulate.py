@@ -60,7 +60,7 @@ from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network
 from holdfast.nn.quantization.guard_bounds import tighter_bounds
 from holdfast.sim.cocotb.build import Build, build_cocotb
-from holdfast.sim.compiled.model import FastBuild, build_fast
+from holdfast.sim.compiled.build import CompiledBuild, build_compiled
 from holdfast.sim.layers import (
     GoldenRun,
     LayerRun,
@@ -174,9 +174,9 @@ def simulate(
     console.print(_headline(job))
     with console.status(f"Generating and compiling the {chosen.rows}x{chosen.cols} accelerator"):
         netlist = accelerator_netlist(chosen)
-        build: Build | FastBuild
+        build: Build | CompiledBuild
         if engine == "fast":
-            build = build_fast(netlist)
+            build = build_compiled(netlist)
         else:
             build = build_cocotb(netlist, waves=bool(waves or replay))
     if isinstance(build, Build) and replay:
@@ -223,7 +223,7 @@ def simulate(
 
 
 def _inject(
-    job: Job, build: Build | FastBuild, steps: list[Step], count: int, pair: bool
+    job: Job, build: Build | CompiledBuild, steps: list[Step], count: int, pair: bool
 ) -> tuple[list[FaultResult], dict[str, Any]]:
     """Inject sampled faults and print their tables; with ``pair`` also with the guard off."""
     codes = torch.from_numpy(job.golden.codes)
@@ -405,7 +405,7 @@ def _headline(job: Job) -> Text:
 
 
 def _run_layers(
-    job: Job, build: Build | FastBuild, steps: list[Step], stall: float, waves: Path | None
+    job: Job, build: Build | CompiledBuild, steps: list[Step], stall: float, waves: Path | None
 ) -> list[LayerRun]:
     total = len(steps) * len(job.images.images)
     with progress_bar() as progress:

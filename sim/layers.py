@@ -16,8 +16,8 @@ from holdfast.nn.compiler.program import Program, Step
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GuardSettings
 from holdfast.sim.cocotb.build import Build, run_cocotb
 from holdfast.sim.cocotb.network_bench import MARK
-from holdfast.sim.compiled.layers import fast_steps
-from holdfast.sim.compiled.model import FastBuild
+from holdfast.sim.compiled.build import CompiledBuild
+from holdfast.sim.compiled.layers import compiled_steps
 
 __all__ = ["GoldenRun", "LayerRun", "golden_run", "run_layers"]
 
@@ -80,7 +80,7 @@ def golden_run(
 
 
 def run_layers(
-    build: Build | FastBuild,
+    build: Build | CompiledBuild,
     program: Program,
     golden: GoldenRun,
     *,
@@ -95,7 +95,7 @@ def run_layers(
 
     Parameters
     ----------
-    build : Build or FastBuild
+    build : Build or CompiledBuild
         Both engines give the same runs; back-pressure and waveforms need cocotb. The cycles of a
         step that waits for weights from the host depend on the host, and differ.
     """
@@ -118,8 +118,8 @@ def run_layers(
         (golden.codes[index], {name: tensor[index] for name, tensor in golden.outputs.items()})
         for index in range(len(golden.codes))
     ]
-    if isinstance(build, FastBuild):
-        for line in fast_steps(build, program, images, by_name, guard.control):
+    if isinstance(build, CompiledBuild):
+        for line in compiled_steps(build, program, images, by_name, guard.control):
             take(line)
         return runs
     with scratch() as folder:

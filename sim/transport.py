@@ -2,7 +2,7 @@
 
     accelerator = Accelerator(open_serial("/dev/ttyUSB0", 115200))
 
-Whatever has the methods of `Transport` will do; `sim.compiled.bus.FastBus` is the AXI port of a
+Whatever has the methods of `Transport` will do; `sim.compiled.bus.CompiledBus` is the AXI port of a
 simulated accelerator.
 """
 

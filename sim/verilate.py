@@ -1,7 +1,7 @@
 """Turns a netlist into compiled C++: Verilator, the compiler and a cache of what they made.
 
-    folder = cached("fast", [netlist.hash, ...], make)     # make(folder) runs at most once
-    sources = verilate(netlist, folder, prefix="Vfast", options=["-O3"])
+    folder = cached("compiled", [netlist.hash, ...], make)     # make(folder) runs at most once
+    sources = verilate(netlist, folder, prefix="Vmodel", options=["-O3"])
     objects = compile_sources(sources, folder, flags)
 
 The generated makefiles are not used: calling the compiler directly needs no make, works with the
@@ -27,7 +27,9 @@ __all__ = [
     "cached",
     "compile_sources",
     "compiler_flags",
+    "item_names",
     "link",
+    "public",
     "runtime_objects",
     "tool_versions",
     "verilate",
@@ -89,6 +91,18 @@ def verilate(netlist: Netlist, folder: Path, prefix: str, options: Sequence[str]
         tools,
     )
     return sorted(path for path in folder.glob(f"{prefix}*.cpp"))
+
+
+def item_names(netlist: Netlist) -> list[str]:
+    """Lists the names of a netlist's ports, flip-flops and memories, in this order."""
+    state = [*(item.name for item in netlist.flip_flops), *(item.name for item in netlist.memories)]
+    return [*(port.name for port in netlist.ports), *state]
+
+
+def public(netlist: Netlist, names: Iterable[str]) -> str:
+    """Writes the configuration that makes Verilator keep some items readable and writable."""
+    lines = [f'public_flat_rw -module "{netlist.top}" -var "{name}"\n' for name in names]
+    return "`verilator_config\n" + "".join(lines)
 
 
 def compiler_flags(*, trace: bool = False) -> list[str]:

@@ -22,7 +22,7 @@ from holdfast.constraints.flow.place_flow import NETLIST
 from holdfast.constraints.flow.yosys_flow import YosysFlow
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.sim.compiled.line import SimulatedLine
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Netlist, Port
 
 from .cell_models import cell_models
@@ -47,7 +47,9 @@ _FF_OUTPUT = "Q"
 _TIMEOUT = 5 << 18
 
 
-def board_model(board: Board, config: AcceleratorConfig, divisor: int | None = None) -> FastModel:
+def board_model(
+    board: Board, config: AcceleratorConfig, divisor: int | None = None
+) -> CompiledModel:
     """The top level before synthesis, running, its button released and its line idle.
 
     Parameters
@@ -55,11 +57,11 @@ def board_model(board: Board, config: AcceleratorConfig, divisor: int | None = N
     divisor
         Clock cycles per bit, if not the board's.
     """
-    return _released(board, FastModel(_netlist(board, board_verilog(board, config, divisor))))
+    return _released(board, CompiledModel(_netlist(board, board_verilog(board, config, divisor))))
 
 
 def gate_netlist(board: Board, design: Synthesized) -> Netlist:
-    """The synthesized top level of a board, cells and all, for `sim.compiled.model.FastModel`."""
+    """Returns the synthesized top level of a board, cells and all, for `CompiledModel`."""
     return _netlist(board, (design.folder / "netlist.v").read_text(encoding="utf-8"))
 
 
@@ -89,19 +91,19 @@ def with_cells(family: str, text: str, top: str, ports: tuple[Port, ...], clock:
     return Netlist(top, verilog, "", ports, (), (), clock, "")
 
 
-def gate_model(board: Board, design: Synthesized) -> FastModel:
+def gate_model(board: Board, design: Synthesized) -> CompiledModel:
     """The synthesized netlist, running, its button released and its line idle."""
-    return _released(board, FastModel(gate_netlist(board, design)))
+    return _released(board, CompiledModel(gate_netlist(board, design)))
 
 
-def _released(board: Board, model: FastModel) -> FastModel:
+def _released(board: Board, model: CompiledModel) -> CompiledModel:
     model.poke("uart_rx", 1)
     model.poke("button", int(board.button_low))
     model.step(_periods(board) * 200)
     return model
 
 
-def board_line(board: Board, model: FastModel, divisor: int | None = None) -> SimulatedLine:
+def board_line(board: Board, model: CompiledModel, divisor: int | None = None) -> SimulatedLine:
     """The far end of a simulated board's serial line."""
     divisor = board.divisor if divisor is None else divisor
     return SimulatedLine(model, _periods(board) * divisor, _periods(board) * _TIMEOUT)

@@ -37,7 +37,7 @@ from holdfast.sim.machine.layer_values import (
     signed,
     wrap,
 )
-from holdfast.sim.machine.timeline import Run, Schedule
+from holdfast.sim.machine.timeline import DescriptorTimeline, Schedule
 
 __all__ = ["Effect", "MemoryFaultAnalysis"]
 
@@ -133,7 +133,7 @@ class MemoryFaultAnalysis:
         self._stored: dict[str, NDArray[np.int8]] = {}
         self._lanes = {name: np.array(place.lanes) for name, place in program.places.items()}
 
-    def values(self, run: Run) -> LayerValues:
+    def values(self, run: DescriptorTimeline) -> LayerValues:
         """Golden values of a run."""
         if run.index not in self._values:
             self._values[run.index] = LayerValues(self.program, run, self.guard, self._golden)
@@ -250,7 +250,9 @@ class MemoryFaultAnalysis:
                     return True
         return False
 
-    def points(self, run: Run, tile: Ints, pixel: Ints, col: Ints, difference: Ints) -> Effect:
+    def points(
+        self, run: DescriptorTimeline, tile: Ints, pixel: Ints, col: Ints, difference: Ints
+    ) -> Effect:
         """What differences that tiles add to totals do: arrays that broadcast to one shape."""
         change = _Changes(sums=[(tile // run.reductions, pixel, col, difference)])
         effect = Effect(run.step, summed=True, sums=[] if self.keeps_sums else None)
@@ -266,7 +268,7 @@ class MemoryFaultAnalysis:
         self,
         differences: Differences,
         cycle: int,
-        current: Run,
+        current: DescriptorTimeline,
         changes: dict[int, _Changes],
         tensors: dict[str, list[tuple[Ints, Ints]]],
     ) -> None:
@@ -290,7 +292,7 @@ class MemoryFaultAnalysis:
         golden: int,
         faulty: int,
         cycle: int,
-        current: Run,
+        current: DescriptorTimeline,
         changes: dict[int, _Changes],
     ) -> None:
         """A word that the host wrote before the run."""
@@ -315,7 +317,7 @@ class MemoryFaultAnalysis:
         pixel: Ints,
         difference: Ints,
         cycle: int,
-        run: Run,
+        run: DescriptorTimeline,
         changes: dict[int, _Changes],
     ) -> None:
         if run.chained:
@@ -341,7 +343,7 @@ class MemoryFaultAnalysis:
         address: int,
         difference: int,
         cycle: int,
-        current: Run,
+        current: DescriptorTimeline,
         changes: dict[int, _Changes],
     ) -> None:
         for run in self.schedule.runs[current.index :]:
@@ -364,7 +366,7 @@ class MemoryFaultAnalysis:
         address: int,
         faulty: int,
         cycle: int,
-        current: Run,
+        current: DescriptorTimeline,
         changes: dict[int, _Changes],
     ) -> None:
         for run in self.schedule.runs[current.index :]:
@@ -385,7 +387,7 @@ class MemoryFaultAnalysis:
         words: Ints,
         codes: tuple[Ints, Ints],
         cycle: int,
-        current: Run,
+        current: DescriptorTimeline,
         changes: dict[int, _Changes],
         tensors: dict[str, list[tuple[Ints, Ints]]],
     ) -> None:
@@ -437,7 +439,7 @@ class MemoryFaultAnalysis:
 
     def _reads(
         self,
-        run: Run,
+        run: DescriptorTimeline,
         tile: Ints,
         pixel: Ints,
         lane: int,
@@ -469,7 +471,11 @@ class MemoryFaultAnalysis:
         return np.where(channel < 0, -1, channel * place.height * place.width + pixel)
 
     def _evaluate(
-        self, run: Run, change: _Changes, target: list[tuple[Ints, Ints]], effect: Effect
+        self,
+        run: DescriptorTimeline,
+        change: _Changes,
+        target: list[tuple[Ints, Ints]],
+        effect: Effect,
     ) -> int:
         """Add changed codes of the run's target to ``target``, and what is wrong in its sums to
         the effect's; returns additional violations.
@@ -516,7 +522,7 @@ class MemoryFaultAnalysis:
         return int(bad.sum() - before[unique].sum())
 
     def _wrong_sums(
-        self, run: Run, change: _Changes, points: tuple[Ints, ...], total: Ints
+        self, run: DescriptorTimeline, change: _Changes, points: tuple[Ints, ...], total: Ints
     ) -> SumChange | None:
         """What a change makes of the run's sums; None if that does not say everything."""
         gain = 1.0
@@ -543,7 +549,7 @@ class MemoryFaultAnalysis:
         elements = channel * place.height * place.width + spot
         return SumChange(elements[used], golden[used], faulty[used], gain)
 
-    def _spots(self, run: Run, points: Sequence[Ints]) -> tuple[Ints, Ints]:
+    def _spots(self, run: DescriptorTimeline, points: Sequence[Ints]) -> tuple[Ints, Ints]:
         """Channel (-1: none) and pixel of the target where a run's points are stored."""
         place = self.program.places[run.step.target]
         words, lanes = run.outputs
@@ -566,7 +572,7 @@ class MemoryFaultAnalysis:
             self._stored[step.name] = banks
         return self._stored[step.name]
 
-    def _golden_codes(self, run: Run) -> tuple[Ints, Ints]:
+    def _golden_codes(self, run: DescriptorTimeline) -> tuple[Ints, Ints]:
         if run.index not in self._codes:
             values = self.values(run)
             points = tuple(axis.ravel() for axis in np.indices(values.sums.shape))
@@ -575,7 +581,7 @@ class MemoryFaultAnalysis:
 
     def _place(
         self,
-        run: Run,
+        run: DescriptorTimeline,
         points: Sequence[Ints],
         codes: Ints,
         target: list[tuple[Ints, Ints]],

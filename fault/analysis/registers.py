@@ -25,7 +25,7 @@ import numpy as np
 from holdfast.gen.dataflow.array import SystolicArray
 from holdfast.gen.roles import Role
 from holdfast.sim.machine.layer_values import signed
-from holdfast.sim.machine.timeline import Run
+from holdfast.sim.machine.timeline import DescriptorTimeline
 
 from .memories import Effect, MemoryFaultAnalysis
 
@@ -76,14 +76,16 @@ class RegisterFaultAnalysis:
         return form(run, bit, cycle, *(int(held.place[key]) for key in where))
 
     @staticmethod
-    def _pixel(run: Run, moment: int) -> tuple[int, int] | None:
+    def _pixel(run: DescriptorTimeline, moment: int) -> tuple[int, int] | None:
         """Tile and pixel whose token the feeder holds in a cycle."""
         tile = int(np.searchsorted(run.start, moment, side="right")) - 1
         if tile < 0 or moment - int(run.start[tile]) >= run.pixels:
             return None
         return tile, moment - int(run.start[tile])
 
-    def _row_value(self, run: Run, moment: int, row: int, bit: int, first: int) -> Effect:
+    def _row_value(
+        self, run: DescriptorTimeline, moment: int, row: int, bit: int, first: int
+    ) -> Effect:
         """A value of a row, wrong for all columns from ``first`` on."""
         found = self._pixel(run, moment)
         cols = np.arange(first, self._config.cols)
@@ -96,18 +98,20 @@ class RegisterFaultAnalysis:
         add = values.weights[run.weight_tile(tile), row, first:].astype(np.int64) * difference
         return self._memory_faults.points(run, np.array(tile), np.array(pixel), cols, add)
 
-    def _activation(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
+    def _activation(
+        self, run: DescriptorTimeline, bit: int, cycle: int, row: int, col: int
+    ) -> Effect:
         moment = cycle - run.timing.enter - _PRODUCT - row - col
         return self._row_value(run, moment, row, bit, col + 1)
 
-    def _skew(self, run: Run, bit: int, cycle: int, row: int, stage: int) -> Effect:
+    def _skew(self, run: DescriptorTimeline, bit: int, cycle: int, row: int, stage: int) -> Effect:
         return self._row_value(run, cycle - run.timing.enter - 1 - stage, row, bit, 0)
 
-    def _vector(self, run: Run, bit: int, cycle: int) -> Effect:
+    def _vector(self, run: DescriptorTimeline, bit: int, cycle: int) -> Effect:
         row, bit = divmod(bit, self._config.act_bits)
         return self._row_value(run, cycle - run.timing.enter, row, bit, 0)
 
-    def _word(self, run: Run, bit: int, cycle: int) -> Effect | None:
+    def _word(self, run: DescriptorTimeline, bit: int, cycle: int) -> Effect | None:
         if self._memory_faults.guard.input:
             return None
         row, bit = divmod(bit, self._config.act_bits)
@@ -118,19 +122,30 @@ class RegisterFaultAnalysis:
             return Effect()
         return self._row_value(run, moment, row, bit, 0)
 
-    def _power(self, run: Run, tile: int, pixel: int, col: int, value: int, bit: int) -> Effect:
+    def _power(
+        self, run: DescriptorTimeline, tile: int, pixel: int, col: int, value: int, bit: int
+    ) -> Effect:
         """A bit of a sum."""
         difference = -(1 << bit) if value >> bit & 1 else 1 << bit
         point = (np.array([value]) for value in (tile, pixel, col, difference))
         return self._memory_faults.points(run, *point)
 
-    def _operands(self, run: Run, tile: int, pixel: int, rows: int, col: int) -> np.ndarray:
+    def _operands(
+        self, run: DescriptorTimeline, tile: int, pixel: int, rows: int, col: int
+    ) -> np.ndarray:
         values = self._memory_faults.values(run)
         weights = values.weights[run.weight_tile(tile), :rows, col].astype(np.int64)
         return values.activations[tile, pixel, :rows] * weights
 
     def _foot(
-        self, run: Run, tile: int, pixel: int, row: int, col: int, total: int, products: np.ndarray
+        self,
+        run: DescriptorTimeline,
+        tile: int,
+        pixel: int,
+        row: int,
+        col: int,
+        total: int,
+        products: np.ndarray,
     ) -> Effect:
         """A partial sum of a row, wrong; what the rows below have not room for is lost."""
         for below in range(row, self._config.rows):
@@ -142,7 +157,7 @@ class RegisterFaultAnalysis:
         point = (np.array([value]) for value in (tile, pixel, col, difference))
         return self._memory_faults.points(run, *point)
 
-    def _product(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
+    def _product(self, run: DescriptorTimeline, bit: int, cycle: int, row: int, col: int) -> Effect:
         found = self._pixel(run, cycle - run.timing.enter - _PRODUCT - row - col)
         if found is None:
             return Effect()
@@ -151,7 +166,9 @@ class RegisterFaultAnalysis:
         faulty = signed(int(products[row]) ^ 1 << bit, width)
         return self._foot(run, *found, row, col, int(products[:row].sum()) + faulty, products)
 
-    def _partial_sum(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
+    def _partial_sum(
+        self, run: DescriptorTimeline, bit: int, cycle: int, row: int, col: int
+    ) -> Effect:
         found = self._pixel(run, cycle - run.timing.enter - _SUM - row - col)
         if found is None:
             return Effect()
@@ -160,7 +177,14 @@ class RegisterFaultAnalysis:
         return self._foot(run, *found, row, col, total, products)
 
     def _changed_weight(
-        self, run: Run, tiles: range, first: int, row: int, col: int, loaded: int, bit: int
+        self,
+        run: DescriptorTimeline,
+        tiles: range,
+        first: int,
+        row: int,
+        col: int,
+        loaded: int,
+        bit: int,
     ) -> Effect:
         """A loaded weight, wrong for some tiles, in the first of them from a pixel on."""
         values = self._memory_faults.values(run)
@@ -178,7 +202,7 @@ class RegisterFaultAnalysis:
         struck, pixel, add = (np.concatenate(parts) for parts in (which, pixels, adds))
         return self._memory_faults.points(run, struck, pixel, np.full(len(struck), col), add)
 
-    def _weight(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
+    def _weight(self, run: DescriptorTimeline, bit: int, cycle: int, row: int, col: int) -> Effect:
         moment = cycle - run.timing.enter - row - col
         tile = int(np.searchsorted(run.start, moment, side="right")) - 1
         if tile < 0:
@@ -189,12 +213,12 @@ class RegisterFaultAnalysis:
         loaded = run.weight_tile(tile)
         return self._changed_weight(run, range(tile, tile + 1), first, row, col, loaded, bit)
 
-    def _swapped(self, run: Run, row: int, col: int, begin: int, end: int) -> range:
+    def _swapped(self, run: DescriptorTimeline, row: int, col: int, begin: int, end: int) -> range:
         """Tiles whose swap at a PE is in cycles ``begin`` to ``end - 1``."""
         swaps = run.start + _SWAP + row + col
         return range(int(np.searchsorted(swaps, begin)), int(np.searchsorted(swaps, end)))
 
-    def _shadow(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
+    def _shadow(self, run: DescriptorTimeline, bit: int, cycle: int, row: int, col: int) -> Effect:
         taken = run.weight_reads[0] + row + _LOAD
         following = int(np.searchsorted(taken, cycle))
         if following == 0:
@@ -203,7 +227,7 @@ class RegisterFaultAnalysis:
         tiles = self._swapped(run, row, col, cycle, end)
         return self._changed_weight(run, tiles, 0, row, col, following - 1, bit)
 
-    def _row(self, run: Run, bit: int, cycle: int) -> Effect:
+    def _row(self, run: DescriptorTimeline, bit: int, cycle: int) -> Effect:
         col, bit = divmod(bit, self._config.weight_bits)
         reads = run.weight_reads[0]
         loaded = int(np.searchsorted(reads, cycle - _LOAD, side="right")) - 1
@@ -217,38 +241,40 @@ class RegisterFaultAnalysis:
         tiles = self._swapped(run, row, col, cycle + 1, end)
         return self._changed_weight(run, tiles, 0, row, col, loaded, bit)
 
-    def _accumulated(self, run: Run, cycle: int, lane: int, stage: int) -> tuple[int, int] | None:
+    def _accumulated(
+        self, run: DescriptorTimeline, cycle: int, lane: int, stage: int
+    ) -> tuple[int, int] | None:
         return self._pixel(run, cycle - run.timing.accumulate - stage - lane)
 
-    def _before(self, run: Run, tile: int, pixel: int, lane: int) -> int:
+    def _before(self, run: DescriptorTimeline, tile: int, pixel: int, lane: int) -> int:
         """What has been accumulated before a tile."""
         tiles = range(tile - tile % run.reductions, tile)
         rows = self._config.rows
         return sum(int(self._operands(run, t, pixel, rows, lane).sum()) for t in tiles)
 
-    def _read(self, run: Run, bit: int, cycle: int, lane: int) -> Effect:
+    def _read(self, run: DescriptorTimeline, bit: int, cycle: int, lane: int) -> Effect:
         return self._fetched(run, bit, cycle + _STAGE_C - _STAGE_B, lane)
 
-    def _fetched(self, run: Run, bit: int, cycle: int, lane: int) -> Effect:
+    def _fetched(self, run: DescriptorTimeline, bit: int, cycle: int, lane: int) -> Effect:
         found = self._accumulated(run, cycle, lane, _STAGE_C)
         if found is None or run.chained or found[0] % run.reductions == 0:
             return Effect()
         return self._power(run, *found, lane, self._before(run, *found, lane), bit)
 
-    def _stored(self, run: Run, bit: int, cycle: int, lane: int) -> Effect:
+    def _stored(self, run: DescriptorTimeline, bit: int, cycle: int, lane: int) -> Effect:
         found = self._accumulated(run, cycle, lane, _STAGE_D)
         if found is None or (run.chained and found[0] % run.reductions):
             return Effect()
         return self._power(run, *found, lane, self._before(run, *found, lane), bit)
 
-    def _addend(self, run: Run, bit: int, cycle: int, lane: int) -> Effect:
+    def _addend(self, run: DescriptorTimeline, bit: int, cycle: int, lane: int) -> Effect:
         found = self._accumulated(run, cycle, lane, _STAGE_D)
         if found is None:
             return Effect()
         value = int(self._operands(run, *found, self._config.rows, lane).sum())
         return self._power(run, *found, lane, value, bit)
 
-    def _total(self, run: Run, bit: int, cycle: int, lane: int) -> Effect | None:
+    def _total(self, run: DescriptorTimeline, bit: int, cycle: int, lane: int) -> Effect | None:
         if run.chained:
             # The sum stays in this register from tile to tile.
             return None

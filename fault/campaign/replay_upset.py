@@ -15,14 +15,14 @@ from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import Site
 from holdfast.fault.model.upset import parse_upset
 from holdfast.sim.cocotb.build import build_cocotb
-from holdfast.sim.machine.timeline import Run
+from holdfast.sim.machine.timeline import DescriptorTimeline
 
 from .workers import CampaignSpec, Worker
 
 __all__ = ["layer_cycle", "replay_upset"]
 
 
-def layer_cycle(first: Run, cycle: int) -> int:
+def layer_cycle(first: DescriptorTimeline, cycle: int) -> int:
     """A cycle of the inference as a cycle of the layer run alone, whose start takes one cycle."""
     return cycle - first.fetch + 1
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
-from holdfast.sim.compiled.bus import FastBus
-from holdfast.sim.compiled.model import FastModel
-from holdfast.sim.compiled.register_port import FastRegisterBus
+from holdfast.sim.compiled.bus import CompiledBus
+from holdfast.sim.compiled.model import CompiledModel
+from holdfast.sim.compiled.register_port import CompiledRegisterBus
 from holdfast.sim.driver import (
     chunk_writes,
     control_word,
@@ -53,7 +53,7 @@ class _Left(Ending):
 class _Interrupt:
     """The cycle in which a model's interrupt rises for the first time."""
 
-    def __init__(self, model: FastModel):
+    def __init__(self, model: CompiledModel):
         self.model = model
         self.level = model.peek("interrupt")
         self.cycle: int | None = None
@@ -88,8 +88,8 @@ class FastBench:
         self.program = job.program
         self.on_fault = on_fault
         self.span = trace_cycles(job.program)
-        self.golden = FastModel(job.netlist)
-        self.faulty = FastModel(job.netlist)
+        self.golden = CompiledModel(job.netlist)
+        self.faulty = CompiledModel(job.netlist)
         self.flip_flops = {flip_flop.name for flip_flop in job.netlist.flip_flops}
         self.memories = [memory.name for memory in job.netlist.memories]
         self.accumulators = {*job.netlist.names(Role.ACCUMULATOR_WORDS)}
@@ -97,7 +97,7 @@ class FastBench:
     def run(self) -> Iterator[tuple[GoldenRun, list[Observation]]]:
         """The golden run of every piece of work, and what its faults did."""
         self._reset()
-        bus = FastBus(self.golden)
+        bus = CompiledBus(self.golden)
         for address, data in network_writes(self.program):
             bus.write(address, data)
         for work in self.job.work:
@@ -184,32 +184,32 @@ class FastBench:
             ending = self._compared(model, _Left())
         return _observation(fault, ending)
 
-    def _rest(self, model: FastModel, begin: int, interrupt: _Interrupt) -> _Left:
+    def _rest(self, model: CompiledModel, begin: int, interrupt: _Interrupt) -> _Left:
         """From where a faulty run stands to what it leaves."""
         if interrupt.cycle is None:
             interrupt.wait(begin, self.limit)
         return self._compared(model, self._end(model, begin, interrupt.cycle))
 
-    def _begin(self, model: FastModel) -> bool:
+    def _begin(self, model: CompiledModel) -> bool:
         """The host's writes up to the start; whether the port took them."""
-        bus = FastRegisterBus(model)
+        bus = CompiledRegisterBus(model)
         word = control_word(start=True, interrupt=True, **self.job.settings)
         writes = {"guard_output": 0, "guard_input": 0, "first": self.step.first}
         writes |= {"count": self.step.count, "control": word}
         return all(bus.write(name, value) for name, value in writes.items())
 
-    def _end(self, model: FastModel, begin: int, interrupted: int | None) -> _Left:
+    def _end(self, model: CompiledModel, begin: int, interrupted: int | None) -> _Left:
         """Let the pipelines drain and read what the host reads."""
         cycles = self.limit if interrupted is None else interrupted
         model.step(max(1, begin + cycles + DRAIN + 1 - model.cycles))
-        bus = FastRegisterBus(model)
+        bus = CompiledRegisterBus(model)
         answers = [bus.read(name) for name in ("status", "guard_output", "guard_input")]
         model.step(2)
         ending = _Left(cycles=cycles)
         ending.take(interrupted is not None, *answers)
         return ending
 
-    def _compared(self, model: FastModel, ending: _Left) -> _Left:
+    def _compared(self, model: CompiledModel, ending: _Left) -> _Left:
         """Add what differs from the golden end."""
         differing = model.differences(self.end)
         ending.flip_flops = tuple(name for name in differing if name in self.flip_flops)
@@ -227,7 +227,7 @@ class FastBench:
         """Bring the golden model into the state in which the layer starts."""
         model, program = self.golden, self.program
         self._reset()
-        bus = FastBus(model)
+        bus = CompiledBus(model)
         for load in loads(program, self.step.first, self.step.count):
             for address, data in chunk_writes(load.chunk):
                 bus.write(address, data)
@@ -235,16 +235,16 @@ class FastBench:
             model.write_memory(name, words)
         for name in self.accumulators:
             model.write_memory(name, np.zeros_like(model.read_memory(name)))
-        FastRegisterBus(model).quiet()
+        CompiledRegisterBus(model).quiet()
         model.step(DRAIN)
 
     def _reset(self) -> None:
-        FastRegisterBus(self.golden).quiet()
+        CompiledRegisterBus(self.golden).quiet()
         self.golden.reset(3)
         self.golden.step(DRAIN)
 
 
-def _flip(model: FastModel, fault: Fault) -> None:
+def _flip(model: CompiledModel, fault: Fault) -> None:
     site = fault.site
     model.flip(site.signal, site.bit, site.address or 0)
 

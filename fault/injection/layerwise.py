@@ -34,7 +34,7 @@ from holdfast.nn.graph.guard_modes import (
     check_guard,
 )
 from holdfast.sim.cocotb.build import Build, run_cocotb
-from holdfast.sim.compiled.model import FastBuild
+from holdfast.sim.compiled.build import CompiledBuild
 from holdfast.sim.driver import loads
 
 from .cocotb_bench import (
@@ -59,7 +59,7 @@ class Runs:
 
 
 def inject(
-    build: Build | FastBuild,
+    build: Build | CompiledBuild,
     program: Program,
     images: Tensor,
     faults: Sequence[Fault],
@@ -70,7 +70,7 @@ def inject(
 
     Parameters
     ----------
-    build : Build or FastBuild
+    build : Build or CompiledBuild
         Simulation of the accelerator; both engines give the same results.
     images : int8 [N, C, H, W]
         Input codes; a fault's image is its index.
@@ -102,7 +102,7 @@ def inject(
 
 
 def paired(
-    build: Build | FastBuild,
+    build: Build | CompiledBuild,
     program: Program,
     images: Tensor,
     faults: Sequence[Fault],
@@ -124,7 +124,7 @@ def paired(
 
 
 def observe(
-    build: Build | FastBuild,
+    build: Build | CompiledBuild,
     program: Program,
     references: Mapping[int, Result],
     faults: Sequence[Fault],
@@ -140,7 +140,7 @@ def observe(
     yield from simulate_work(build, program, references, work, guard, progress)
 
 
-def layer_cycles(build: Build | FastBuild, program: Program, image: Tensor) -> dict[str, int]:
+def layer_cycles(build: Build | CompiledBuild, program: Program, image: Tensor) -> dict[str, int]:
     """Clock cycles of every layer, counted as a fault's cycle is; the same for every image.
 
     Parameters
@@ -154,7 +154,7 @@ def layer_cycles(build: Build | FastBuild, program: Program, image: Tensor) -> d
 
 
 def simulate_work(
-    build: Build | FastBuild,
+    build: Build | CompiledBuild,
     program: Program,
     references: Mapping[int, Result],
     work: list[Work],
@@ -168,7 +168,7 @@ def simulate_work(
         golden[image] = {name: value[0].numpy() for name, value in result.outputs.items()}
     job = Job(build.netlist, program, golden, guard.control, work)
     total = sum(len(part.faults) for part in work)
-    if isinstance(build, FastBuild):
+    if isinstance(build, CompiledBuild):
         done = count(1)
         bench = FastBench(job, lambda: progress(next(done), total) if progress else None)
         for run, observations in bench.run():

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.gen.roles import Role
-from holdfast.sim.compiled.model import FastModel, Native, processor
+from holdfast.sim.compiled.build import processor
+from holdfast.sim.compiled.model import CompiledModel, Native
 from holdfast.sim.verilate import (
     cached,
     compile_sources,
@@ -194,11 +195,11 @@ class LockstepRun:
 
     Parameters
     ----------
-    model : FastModel
+    model : CompiledModel
         Of an accelerator, in the state of cycle 0 before :meth:`record`.
     """
 
-    def __init__(self, model: FastModel):
+    def __init__(self, model: CompiledModel):
         self.model = model
         self._library = native_library("lockstep", _declare)
         native = model.native()

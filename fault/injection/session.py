@@ -20,8 +20,8 @@ from holdfast.base.errors import HoldfastError
 from holdfast.fault.outcome.classify import holds_constants
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GuardSettings, check_guard
-from holdfast.sim.compiled.bus import BusError, FastBus
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.bus import BusError, CompiledBus
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import (
     REGISTER,
     Accelerator,
@@ -124,9 +124,9 @@ class RtlSession:
         check_injectable(self.program, self.guard)
         self.schedule = Schedule(self.program)
         self.limit = 2 * self.schedule.cycles + 1000
-        self.model = FastModel(self.netlist)
+        self.model = CompiledModel(self.netlist)
         self.lockstep = LockstepRun(self.model)
-        self.bus = FastBus(self.model, timeout=_ANSWER)
+        self.bus = CompiledBus(self.model, timeout=_ANSWER)
 
     def record(self, codes: NDArray[np.int8]) -> Trace:
         """Load the network and an image, run it and record the golden run.

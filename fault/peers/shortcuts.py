@@ -30,7 +30,7 @@ from holdfast.base.text import shown
 from holdfast.gen.roles import Held, Role
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.graph import ConcatNode, ConvNode, DenseNode
-from holdfast.sim.machine.timeline import Run, Schedule
+from holdfast.sim.machine.timeline import DescriptorTimeline, Schedule
 
 __all__ = ["EXACT", "STRUCTURES", "Shortcuts", "convolutions", "delay", "first_macs",
            "pixel_blocks"]  # fmt: skip
@@ -155,7 +155,7 @@ def delay(held: Held) -> int | None:
     return int(held.place["row"]) + int(held.place["col"]) + _DELAYS[held.role]
 
 
-def pixel_blocks(run: Run) -> NDArray[np.int64]:
+def pixel_blocks(run: DescriptorTimeline) -> NDArray[np.int64]:
     """First pixel of every block of pixels."""
     return np.arange(0, run.pixels, run.config.rows)
 

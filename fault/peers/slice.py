@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from holdfast.fault.analysis.memories import Effect, MemoryFaultAnalysis
 from holdfast.sim.machine.layer_values import wrap
-from holdfast.sim.machine.timeline import Run
+from holdfast.sim.machine.timeline import DescriptorTimeline
 
 __all__ = ["SliceAnalysis", "TileAnalysis"]
 
@@ -32,7 +32,9 @@ Ints = NDArray[np.int64]
 class SliceAnalysis(MemoryFaultAnalysis):
     """As `MemoryFaultAnalysis`, with `points` by the slice alone."""
 
-    def points(self, run: Run, tile: Ints, pixel: Ints, col: Ints, difference: Ints) -> Effect:
+    def points(
+        self, run: DescriptorTimeline, tile: Ints, pixel: Ints, col: Ints, difference: Ints
+    ) -> Effect:
         tile, pixel, col, difference = (
             part.ravel() for part in np.broadcast_arrays(tile, pixel, col, difference)
         )

@@ -31,7 +31,7 @@ from holdfast.fault.peers.shortcuts import (
     delay,
     first_macs,
 )
-from holdfast.sim.machine.timeline import Run, Schedule
+from holdfast.sim.machine.timeline import DescriptorTimeline, Schedule
 
 __all__ = ["MOST_FAULTS", "PHASES", "Filters", "Plan", "UpsetModel", "phase_bounds"]
 
@@ -332,7 +332,7 @@ class Plan:
         return result
 
 
-def phase_bounds(run: Run) -> dict[str, tuple[int, int]]:
+def phase_bounds(run: DescriptorTimeline) -> dict[str, tuple[int, int]]:
     """Begin and end of every phase of a descriptor's run."""
     first, last = int(run.start[0]), int(run.start[-1]) + run.pixels
     begin = 0 if run.index == 0 else run.fetch

@@ -33,7 +33,9 @@ from holdfast.sim.verilate import (
     cached,
     compile_sources,
     compiler_flags,
+    item_names,
     link,
+    public,
     runtime_objects,
     tool_versions,
     verilate,
@@ -70,13 +72,14 @@ class Build:
 
 def build_cocotb(netlist: Netlist, *, waves: bool = False) -> Build:
     """Compiles `netlist` for cocotb, or takes the compiled one from ``build/cache``."""
+    items = public(netlist, item_names(netlist))
     options = ["--vpi", "-O3", *(["--trace", "--trace-structs"] if waves else [])]
     flags = ["-O1", *compiler_flags(trace=waves)]
     libraries = cocotb_config.libs_dir
     main = cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp"
 
     def make(folder: Path) -> None:
-        (folder / "state.vlt").write_text(_public(netlist), encoding="utf-8")
+        (folder / "state.vlt").write_text(items, encoding="utf-8")
         sources = verilate(netlist, folder, "Vtop", [*options, "state.vlt"])
         objects = compile_sources([_joined(sources, folder, main)], folder, flags)
         link(
@@ -88,7 +91,7 @@ def build_cocotb(netlist: Netlist, *, waves: bool = False) -> Build:
             if path.name not in ("simulation", "design.v"):
                 path.unlink()
 
-    key = [netlist.hash, netlist.top, _public(netlist), *options, *flags, *tool_versions()]
+    key = [netlist.hash, netlist.top, items, *options, *flags, *tool_versions()]
     key += [str(libraries), main.read_text(encoding="utf-8")]
     folder = cached("cocotb", key, make)
     return Build(netlist, folder / "simulation", waves)
@@ -194,14 +197,6 @@ def write_results(data: Any) -> None:
 def _at_run_time(libraries: Path) -> list[str]:
     """Where a program looks for its libraries; the usual -Wl splits a path at its commas."""
     return ["-Xlinker", "-rpath", "-Xlinker", str(libraries)]
-
-
-def _public(netlist: Netlist) -> str:
-    names = [port.name for port in netlist.ports]
-    names += [flip_flop.name for flip_flop in netlist.flip_flops]
-    names += [memory.name for memory in netlist.memories]
-    lines = [f'public_flat_rw -module "{netlist.top}" -var "{name}"\n' for name in names]
-    return "`verilator_config\n" + "".join(lines)
 
 
 def _joined(sources: Sequence[Path], folder: Path, *more: Path) -> Path:

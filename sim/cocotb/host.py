@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from cocotbext.axi import AxiBus, AxiMaster, AxiResp
 
-__all__ = ["Host", "Run"]
+__all__ = ["Host", "RunResult"]
 
 PERIOD_NS = 10
 
@@ -30,7 +30,7 @@ _ANSWER = 10_000
 
 
 @dataclass(frozen=True)
-class Run:
+class RunResult:
     """How a run ended.
 
     Attributes
@@ -133,7 +133,7 @@ class Host:
         cocotb.start_soon(self.write_register("control", word))
         await _answered(accepted, "start of a run", 4)
 
-    async def finish(self, limit: int) -> Run:
+    async def finish(self, limit: int) -> RunResult:
         """Wait for the interrupt, at most ``limit`` cycles from now."""
         begin = cocotb.utils.get_sim_time("ns")
         ended = True
@@ -144,11 +144,11 @@ class Host:
             ended = await First(RisingEdge(self.dut.interrupt), timeout) is not timeout
         cycles = round((cocotb.utils.get_sim_time("ns") - begin) / PERIOD_NS)
         status = await self.read_register("status") if ended else 0
-        return Run(cycles, status, ended)
+        return RunResult(cycles, status, ended)
 
     async def run(
         self, program: Program, step: Step, limit: int = 10_000_000, **settings: bool
-    ) -> Run:
+    ) -> RunResult:
         """Run one step of a program to its end, streaming its weights where they do not fit."""
         plan = driver.loads(program, step.first, step.count)
         early = [load for load in plan if load.after <= step.first]

@@ -1,14 +1,14 @@
 """The AXI4 port of an accelerator that runs in the compiled engine.
 
-    bus = FastBus(model)
+    bus = CompiledBus(model)
     for address, data in network_writes(program):
         bus.write(address, data)
     bus.write_word(address, value)
     data = bus.read(address, length)
 
 Bursts of up to 256 beats; the manager is always ready. Every cycle passes through the model's
-``step``, ``send`` or, in `FastBus.wait_interrupt`, ``run_until``, so that a subclass of `FastModel`
-can record or disturb it.
+``step``, ``send`` or, in `CompiledBus.wait_interrupt`, ``run_until``, so that a subclass of
+`CompiledModel` can record or disturb it.
 """
 
 from collections.abc import Iterator
@@ -17,21 +17,21 @@ import numpy as np
 
 from holdfast.sim.transport import AccessRefused, BusError
 
-from .model import FastModel
+from .model import CompiledModel
 
-__all__ = ["BusError", "FastBus"]
+__all__ = ["BusError", "CompiledBus"]
 
 _BEAT = 4
 _BURST = 256 * _BEAT
 _WORD_SIZE, _INCREMENTING = 2, 1
 
 
-class FastBus:
+class CompiledBus:
     """Manager of the ``s_axi`` port of a model.
 
     Parameters
     ----------
-    model : FastModel
+    model : CompiledModel
         Of an accelerator.
     timeout : int
         Cycles after which an unanswered beat raises BusError.
@@ -39,7 +39,7 @@ class FastBus:
 
     checked = True
 
-    def __init__(self, model: FastModel, timeout: int = 10_000):
+    def __init__(self, model: CompiledModel, timeout: int = 10_000):
         self.model = model
         self.timeout = timeout
         for channel in ("aw", "ar"):

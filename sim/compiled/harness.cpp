@@ -1,18 +1,18 @@
-// Template of the harness around a Verilated model; sim/compiled/model.py fills in what stands between @.
+// Template of the harness around a Verilated model; sim/compiled/build.py fills in what stands between @.
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-#include "Vfast.h"
-#include "Vfast___024root.h"
+#include "Vmodel.h"
+#include "Vmodel___024root.h"
 #include "verilated.h"
 
-void Vfast___024root___eval_settle(Vfast___024root* vlSelf);
+void Vmodel___024root___eval_settle(Vmodel___024root* vlSelf);
 
 namespace {
 
-using Root = Vfast___024root;
+using Root = Vmodel___024root;
 
 struct Entry {
     uint64_t offset;
@@ -31,7 +31,7 @@ constexpr unsigned entry_count = @COUNT@;
 
 struct Model {
     VerilatedContext context;
-    Vfast top{&context};
+    Vmodel top{&context};
 };
 
 const uint8_t* bytes(const Model* model) {
@@ -53,11 +53,6 @@ uint64_t run_until(Model* model, uint64_t offset, uint64_t value, uint64_t limit
         if (*const_cast<const volatile T*>(port) == value) return ran;
     }
     return UINT64_MAX;
-}
-
-uint64_t mixed(uint64_t hash, uint64_t word) {
-    hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
-    return hash ^ (hash >> 32);
 }
 
 }  // namespace
@@ -85,7 +80,7 @@ const Entry* holdfast_entries(Model*) { return entries; }
 
 void holdfast_eval(Model* model) { model->top.eval(); }
 
-void holdfast_settle(Model* model) { Vfast___024root___eval_settle(model->top.rootp); }
+void holdfast_settle(Model* model) { Vmodel___024root___eval_settle(model->top.rootp); }
 
 void holdfast_step(Model* model, uint64_t cycles) {
     for (uint64_t i = 0; i < cycles; ++i) cycle(model);
@@ -124,33 +119,6 @@ uint32_t holdfast_send(Model* model, uint64_t valid, uint64_t ready, uint64_t da
     state[valid] = 0;
     *cycles = ran;
     return sent;
-}
-
-uint64_t holdfast_hash(const Model* model) {
-    const uint8_t* state = bytes(model);
-    uint64_t hash = 0;
-    for (unsigned i = first_state; i < entry_count; ++i) {
-        const uint8_t* from = state + entries[i].offset;
-        uint64_t left = entries[i].size;
-        for (; left >= 8; left -= 8, from += 8) {
-            uint64_t word;
-            std::memcpy(&word, from, 8);
-            hash = mixed(hash, word);
-        }
-        uint64_t word = 0;
-        std::memcpy(&word, from, left);
-        hash = mixed(hash, word);
-    }
-    return hash;
-}
-
-uint32_t holdfast_equal(const Model* model, const uint8_t* other) {
-    const uint8_t* state = bytes(model);
-    for (unsigned i = first_state; i < entry_count; ++i) {
-        const Entry& entry = entries[i];
-        if (std::memcmp(state + entry.offset, other + entry.offset, entry.size)) return 0;
-    }
-    return 1;
 }
 
 uint32_t holdfast_differences(const Model* model, const uint8_t* other, uint32_t* found) {

@@ -1,6 +1,6 @@
 """The host of an accelerator in the compiled engine: what `sim.cocotb.host.Host` is in cocotb.
 
-host = FastHost(model)
+host = CompiledHost(model)
 host.load(program)
 run = host.run(program, step)
 """
@@ -13,24 +13,24 @@ from holdfast.sim import driver
 from holdfast.sim.driver import REGISTER
 from holdfast.sim.transport import BusError
 
-from .bus import FastBus
-from .model import FastModel
+from .bus import CompiledBus
+from .model import CompiledModel
 
-__all__ = ["FastHost"]
+__all__ = ["CompiledHost"]
 
 
-class FastHost:
+class CompiledHost:
     """Resets a model and talks to it.
 
     Parameters
     ----------
-    model : FastModel
+    model : CompiledModel
         Of an accelerator.
     """
 
-    def __init__(self, model: FastModel):
+    def __init__(self, model: CompiledModel):
         self.model = model
-        self.bus = FastBus(model)
+        self.bus = CompiledBus(model)
         model.reset(3)
 
     def write(self, writes) -> None:

@@ -10,16 +10,17 @@ from holdfast.gen.layout import COUNTERS
 from holdfast.nn.compiler.program import Program
 from holdfast.sim.driver import check_status
 
-from .host import FastHost
-from .model import FastBuild, FastModel
+from .build import CompiledBuild
+from .host import CompiledHost
+from .model import CompiledModel
 
-__all__ = ["fast_steps"]
+__all__ = ["compiled_steps"]
 
 Codes = NDArray[np.int8]
 
 
-def fast_steps(
-    build: FastBuild,
+def compiled_steps(
+    build: CompiledBuild,
     program: Program,
     images: Sequence[tuple[Codes, Mapping[str, Codes]]],
     layers: Collection[str],
@@ -32,7 +33,7 @@ def fast_steps(
     images
         Codes of each image and golden tensors by name.
     """
-    host = FastHost(FastModel(build.netlist))
+    host = CompiledHost(CompiledModel(build.netlist))
     host.load(program)
     name_of_image = program.graph.nodes[0].name
     for number, (codes, golden) in enumerate(images):

@@ -3,7 +3,7 @@
 accelerator = Accelerator(UartTransport(SimulatedLine(model, divisor, limit)))
 """
 
-from .model import FastModel
+from .model import CompiledModel
 
 __all__ = ["SimulatedLine"]
 
@@ -13,7 +13,7 @@ class SimulatedLine:
 
     Parameters
     ----------
-    model : FastModel
+    model : CompiledModel
         Its ``uart_rx`` has to be high from reset on.
     divisor : int
         Clock cycles per bit in the design.
@@ -26,7 +26,7 @@ class SimulatedLine:
         Clock cycles per sent bit.
     """
 
-    def __init__(self, model: FastModel, divisor: int, limit: int):
+    def __init__(self, model: CompiledModel, divisor: int, limit: int):
         self.model = model
         self.period: float = divisor
         self._divisor = divisor

@@ -1,6 +1,6 @@
 """The compiled engine: a netlist as a shared library whose state is plain memory.
 
-    model = FastModel(netlist)
+    model = CompiledModel(netlist)
     model.poke("start", 1)
     model.step()
     cycles = model.run_until("done", 1, max_cycles=100_000)    # None if it did not happen
@@ -16,9 +16,7 @@ read and written where it lies, without VPI and without making anything public t
 """
 
 import ctypes
-import platform
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,88 +24,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from holdfast.sim.netlist.netlist import Netlist
-from holdfast.sim.verilate import (
-    cached,
-    compile_sources,
-    compiler_flags,
-    link,
-    runtime_objects,
-    tool_versions,
-    verilate,
-)
+from holdfast.sim.verilate import item_names
 
-__all__ = ["FastBuild", "FastModel", "Native", "Place", "Snapshot", "build_fast", "compile_fast",
-           "fast_flags", "processor"]  # fmt: skip
+from .build import build_compiled
 
-_HARNESS = Path(__file__).with_name("harness.cpp")
-_LIBRARY = "model.so"
-# Not the copies of Verilator's own, such as __Vdly__, that a register is written through.
-_MEMBER = re.compile(r"\b(?!__V)\w+?__DOT__(\w+);")
-_PORT = re.compile(r"\bVL_(?:IN|OUT)\w*\((\w+),")
-
-
-@dataclass(frozen=True)
-class FastBuild:
-    """A compiled engine; to those who run layers or faults, what `Build` is for cocotb.
-
-    Attributes
-    ----------
-    netlist : Netlist
-        What it simulates.
-    library : Path
-        The shared library.
-    """
-
-    netlist: Netlist
-    library: Path
-
-
-def build_fast(netlist: Netlist) -> FastBuild:
-    """Compiles `netlist` into a shared library, or takes the one in ``build/cache``."""
-
-    def make(folder: Path) -> None:
-        compile_fast(netlist, folder)
-        for path in folder.iterdir():
-            if path.name not in (_LIBRARY, "design.v"):
-                path.unlink()
-
-    key = [netlist.hash, netlist.top, *_names(netlist), *fast_flags(), *tool_versions()]
-    folder = cached("fast", [*key, processor(), _HARNESS.read_text(encoding="utf-8")], make)
-    return FastBuild(netlist, folder / _LIBRARY)
-
-
-def fast_flags() -> list[str]:
-    """Options of the C++ compiler."""
-    return ["-O2", "-march=native", *compiler_flags()]
-
-
-def compile_fast(netlist: Netlist, folder: Path) -> list[Path]:
-    """Compiles `netlist` in a folder; returns the Verilated model's object files, all kept.
-
-    The harness is not among them; the library is `folder` / ``model.so``.
-    """
-    if not netlist.clock:
-        raise ValueError(f"{netlist.top} has no clock")
-    members: dict[str, str] = {}
-    hidden: list[str] = []
-    # What Verilator optimized away in the first attempt is made public in the second.
-    for _ in range(2):
-        _public(netlist, hidden, folder / "hidden.vlt")
-        for path in folder.glob("Vfast*"):
-            path.unlink()
-        sources = verilate(netlist, folder, "Vfast", ["-O3", "hidden.vlt"])
-        members = _members(folder)
-        hidden = [name for name in _names(netlist) if name not in members]
-        if not hidden:
-            break
-    if hidden:
-        raise AssertionError(f"{netlist.top}: no storage found for {', '.join(hidden)}")
-    harness = folder / "harness.cpp"
-    harness.write_text(_harness(netlist, members), encoding="utf-8")
-    *model, wrapper = compile_sources([*sources, harness], folder, fast_flags())
-    model += runtime_objects()
-    link([*model, wrapper], folder / _LIBRARY, ["-shared", "-pthread"])
-    return model
+__all__ = ["CompiledModel", "Native", "Place", "Snapshot"]
 
 
 @dataclass(frozen=True)
@@ -134,7 +55,7 @@ class _Entry(ctypes.Structure):
     _fields_ = [("offset", ctypes.c_uint64), ("size", ctypes.c_uint64)]
 
 
-class FastModel:
+class CompiledModel:
     """A running instance of a netlist.
 
     Parameters
@@ -151,7 +72,7 @@ class FastModel:
     def __init__(self, netlist: Netlist):
         self.netlist = netlist
         self.cycles = 0
-        self._library = _load(build_fast(netlist).library)
+        self._library = _load(build_compiled(netlist).library)
         self._model = self._library.holdfast_new()
         size = self._library.holdfast_state_size()
         address = self._library.holdfast_state(self._model)
@@ -162,7 +83,7 @@ class FastModel:
         # What lies before the first port or register may point into this instance.
         self._start = min(place.offset for place in self._places.values())
         self._inputs = {port.name for port in netlist.ports if port.direction == "input"}
-        self._items = _names(netlist)[len(netlist.ports) :]
+        self._items = item_names(netlist)[len(netlist.ports) :]
         self._ports = {port.name for port in netlist.ports}
         # State was written directly: logic that depends on it has to be computed anew.
         self._unsettled = False
@@ -297,10 +218,6 @@ class FastModel:
         self.cycles = snapshot.cycles
         self._unsettled = self._poked = False
 
-    def state_hash(self) -> int:
-        """64 bits that depend on every flip-flop and memory bit, and on nothing else."""
-        return self._library.holdfast_hash(self._model)
-
     def differences(self, snapshot: "Snapshot") -> list[str]:
         """Names of flip-flops and memories that differ from a snapshot."""
         found = (ctypes.c_uint32 * len(self._items))()
@@ -308,12 +225,6 @@ class FastModel:
             self._model, snapshot.data.ctypes.data_as(ctypes.c_void_p), found
         )
         return [self._items[found[position]] for position in range(count)]
-
-    def equals(self, snapshot: "Snapshot") -> bool:
-        """Whether all flip-flops and memories are as in a snapshot."""
-        return bool(
-            self._library.holdfast_equal(self._model, snapshot.data.ctypes.data_as(ctypes.c_void_p))
-        )
 
     def native(self) -> "Native":
         """Where the state lies, for compiled code that runs the model itself."""
@@ -402,64 +313,15 @@ class Native:
     state: int
     step: int
     settle: int
-    places: Mapping[str, "Place"]
+    places: Mapping[str, Place]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of a :class:`FastModel` at one moment."""
+    """The state of a :class:`CompiledModel` at one moment."""
 
     data: NDArray[np.uint8]
     cycles: int
-
-
-def _names(netlist: Netlist) -> list[str]:
-    names = [port.name for port in netlist.ports]
-    names += [flip_flop.name for flip_flop in netlist.flip_flops]
-    return names + [memory.name for memory in netlist.memories]
-
-
-def _public(netlist: Netlist, names: Sequence[str], path: Path) -> None:
-    lines = [f'public_flat_rw -module "{netlist.top}" -var "{name}"\n' for name in names]
-    path.write_text("`verilator_config\n" + "".join(lines), encoding="utf-8")
-
-
-def _members(folder: Path) -> dict[str, str]:
-    """C++ member of every port and state item in the root class, by Verilog name."""
-    header = "Vfast___024root.h"
-    known = {"Vfast.h", "Vfast__Syms.h", "Vfast__pch.h", header}
-    others = {path.name for path in folder.glob("Vfast*.h")} - known
-    if others:
-        raise AssertionError(f"state outside the root class: {', '.join(sorted(others))}")
-    text = (folder / header).read_text(encoding="utf-8")
-    members = {
-        match[1].replace("__05F", "_"): match[0].rstrip(";") for match in _MEMBER.finditer(text)
-    }
-    # Ports come last: a public copy of a port inside the design is not the port.
-    for match in _PORT.finditer(text):
-        members[match[1].removeprefix("__SYM__").replace("__05F", "_")] = match[1]
-    return members
-
-
-def _harness(netlist: Netlist, members: dict[str, str]) -> str:
-    names = _names(netlist)
-    entries = "".join(f"    ENTRY({members[name]}),\n" for name in names)
-    return (
-        _HARNESS.read_text(encoding="utf-8")
-        .replace("@ENTRIES@", entries)
-        .replace("@CLOCK@", members[netlist.clock])
-        .replace("@PORTS@", str(len(netlist.ports)))
-        .replace("@COUNT@", str(len(names)))
-    )
-
-
-def processor() -> str:
-    """The machine that -march=native means."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor()
-    return next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
 
 
 def _load(path: Path) -> ctypes.CDLL:
@@ -476,8 +338,6 @@ def _load(path: Path) -> ctypes.CDLL:
         ("step", None, [pointer, number]),
         ("run_until", number, [pointer, number, small, number, number]),
         ("send", small, [pointer, *[number] * 4, pointer, small, number, pointer]),
-        ("hash", number, [pointer]),
-        ("equal", small, [pointer, pointer]),
         ("differences", small, [pointer, pointer, pointer]),
     ):
         function = getattr(library, f"holdfast_{name}")

@@ -5,26 +5,26 @@ What `sim.cocotb.register_port` is in cocotb: the same signals in the same cycle
 
 from holdfast.sim.driver import REGISTER
 
-from .bus import BusError, FastBus
-from .model import FastModel
+from .bus import BusError, CompiledBus
+from .model import CompiledModel
 
-__all__ = ["FastRegisterBus"]
+__all__ = ["CompiledRegisterBus"]
 
 _LIMIT = 40
 
 
-class FastRegisterBus:
+class CompiledRegisterBus:
     """Manager of a model's port; ready for every answer at once.
 
     Parameters
     ----------
-    model : FastModel
+    model : CompiledModel
         Of an accelerator.
     """
 
-    def __init__(self, model: FastModel):
+    def __init__(self, model: CompiledModel):
         self._model = model
-        self._bus = FastBus(model, timeout=_LIMIT)
+        self._bus = CompiledBus(model, timeout=_LIMIT)
 
     def quiet(self) -> None:
         """Offer nothing, and no burst."""

@@ -1,7 +1,7 @@
 """What the accelerator computes in one descriptor's run of one image: operands, sums, codes.
 
 Everything is at the level of the hardware: memory words, lanes, tiles, so that convolutions,
-poolings and copies are the same thing. ``points`` are index arrays (tau, pixel, column).
+poolings and copies are the same thing. ``points`` are index arrays (output_tile, pixel, column).
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from holdfast.nn.graph.golden import round_shift
 from holdfast.nn.graph.guard_modes import GuardSettings
 
 from .banks import banks_before
-from .timeline import Run
+from .timeline import DescriptorTimeline
 
 __all__ = ["LayerValues", "Parameters", "signed", "wrap"]
 
@@ -83,7 +83,7 @@ class LayerValues:
     def __init__(
         self,
         program: Program,
-        run: Run,
+        run: DescriptorTimeline,
         guard: GuardSettings,
         golden: Mapping[str, NDArray[np.int8]],
     ):
@@ -129,7 +129,7 @@ class LayerValues:
 
     @cached_property
     def sums(self) -> Ints:
-        """Totals before the bias, int64 [tau, pixel, column]; not for ``maximum``."""
+        """Totals before the bias, int64 [output_tile, pixel, column]; not for ``maximum``."""
         run = self.run
         used = self.weights[[run.weight_tile(tile) for tile in range(len(run.start))]]
         products = np.matmul(self.activations.astype(np.float64), used.astype(np.float64))
@@ -138,7 +138,7 @@ class LayerValues:
 
     @cached_property
     def parameters(self) -> Parameters:
-        """[tau, column]."""
+        """[output_tile, column]."""
         cfg, run = self.config, self.run
         chunk = self.program.chunks[0]
         first = run.walk["param_base"] - chunk.param_base
@@ -149,11 +149,11 @@ class LayerValues:
     def residual(self, points: Points) -> Ints:
         """Residual codes."""
         run = self.run
-        tau, pixel, col = points
+        output_tile, pixel, col = points
         words, lanes = run.residuals
-        result = np.full(len(tau), run.walk["res_zero"], np.int64)
-        there = tau < len(words)
-        t, p, c = tau[there], pixel[there], col[there]
+        result = np.full(len(output_tile), run.walk["res_zero"], np.int64)
+        there = output_tile < len(words)
+        t, p, c = output_tile[there], pixel[there], col[there]
         result[there] = self.banks[run.walk["residual_bank"], words[t, p, c], lanes[t, c]]
         return result
 
@@ -172,7 +172,7 @@ class LayerValues:
 
     @cached_property
     def _weight_sums(self) -> Ints:
-        """Of all slices, [tau, column]."""
+        """Of all slices, [output_tile, column]."""
         run = self.run
         loaded = self.weights.astype(np.int64).sum(1)
         if run.hold:
@@ -181,8 +181,8 @@ class LayerValues:
 
     def scaled(self, points: Points, sums: Ints, parameters: Parameters | None = None) -> Ints:
         """Totals with bias, multiplier, shift and zero point, neither guarded nor clamped."""
-        tau, _, col = points
-        p = self.parameters.at((tau, col)) if parameters is None else parameters
+        output_tile, _, col = points
+        p = self.parameters.at((output_tile, col)) if parameters is None else parameters
         v = wrap(sums + p.bias, self.config.acc_bits) * p.multiplier
         return _round_shift(v, p.shift, self.config.rounding) + self.run.walk["zero_out"]
 
@@ -191,8 +191,8 @@ class LayerValues:
     ) -> tuple[Ints, Ints]:
         """As `codes`, before the residual."""
         run, cfg, walk = self.run, self.config, self.run.walk
-        tau, _, col = points
-        p = self.parameters.at((tau, col)) if parameters is None else parameters
+        output_tile, _, col = points
+        p = self.parameters.at((output_tile, col)) if parameters is None else parameters
         v = self.scaled(points, sums, p)
         widest = 1 << cfg.guard_bits - 1
         v = np.clip(v, -widest, widest - 1)

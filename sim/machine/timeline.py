@@ -1,7 +1,7 @@
 """When the hardware does what: every cycle of an inference, from the program alone.
 
     schedule = Schedule(program)
-    step = schedule.at(cycle)                 # the descriptor that runs, as a Run
+    step = schedule.at(cycle)                 # the descriptor that runs, as a DescriptorTimeline
     run.start[tile], run.input_reads(...)     # cycles of its reads and writes
 
 Cycle 0 follows the edge that accepts the start write. T is the cycle in which the feeder holds a
@@ -27,7 +27,7 @@ from holdfast.nn.compiler.program import Program, Step
 
 from .cycles import START_CYCLES, descriptor_cycles
 
-__all__ = ["Run", "Schedule", "Timing"]
+__all__ = ["DescriptorTimeline", "Schedule", "Timing"]
 
 _ADDRESSES = 1 << 16
 _FIRST_TOKEN = 2
@@ -78,11 +78,11 @@ class Timing:
         )
 
 
-class Run:
+class DescriptorTimeline:
     """One descriptor's run.
 
-    A tile is one output tile (``tau``) with one reduction (``rho``: kernel row, kernel column,
-    channel block), number ``tau * reductions + rho``; it streams all output pixels.
+    A tile is one output tile with one reduction tile (kernel row, kernel column, channel block),
+    number ``output_tile * reductions + reduction_tile``; it streams all output pixels.
 
     Attributes
     ----------
@@ -148,8 +148,8 @@ class Run:
         walk, sub_blocks = self.walk, self.config.sub_blocks
         addresses, subs = [], []
         output = walk["input_base"]
-        for tau in range(self.tiles):
-            if tau:
+        for output_tile in range(self.tiles):
+            if output_tile:
                 output += walk.get("input_step", 0)
             row = output
             for ky in range(walk["kernel_h"]):
@@ -176,8 +176,8 @@ class Run:
         y, x = np.divmod(np.arange(self.pixels), walk["out_w"])
         offsets = y * walk["step_y"] + x * walk["step_x"]
         addresses = (bases[:, None] + offsets) % _ADDRESSES
-        rho = np.arange(self.reductions)
-        ky, kx = np.divmod(rho // walk["blocks"], walk["kernel_w"])
+        reduction_tile = np.arange(self.reductions)
+        ky, kx = np.divmod(reduction_tile // walk["blocks"], walk["kernel_w"])
         in_y = walk["origin_y"] + ky[:, None] * walk["dilation"] + y * walk["stride"]
         in_x = walk["origin_x"] + kx[:, None] * walk["dilation"] + x * walk["stride"]
         pad = (in_y < 0) | (in_y >= walk["in_h"]) | (in_x < 0) | (in_x >= walk["in_w"])
@@ -208,7 +208,7 @@ class Run:
     def _walk(
         self, base: int, lane: int, step_x: int, step_y: int, columns: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Words [tau, pixel, column] and lanes [tau, column] that a tensor walk visits."""
+        """Words [output_tile, pixel, column] and lanes [output_tile, column] of a tensor."""
         cfg = self.config
         offsets = lane + np.arange(self.tiles) * cfg.cols
         if len(lane_offsets(cfg)) == 1:
@@ -225,16 +225,16 @@ class Run:
 
     @cached_property
     def outputs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Words [tau, pixel, column] and lanes [tau, column] that are written where the lane mask
-        says so.
+        """Words [output_tile, pixel, column] and lanes [output_tile, column] that are written
+        where the lane mask says so.
         """
         walk = self.walk
         return self._walk(walk["out_base"], walk["out_lane"], walk["out_step"], walk["out_step"], 1)
 
     @cached_property
     def residuals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Words [tau, pixel, column] and lanes [tau, column] of the residual, for the output tiles
-        that have one.
+        """Words [output_tile, pixel, column] and lanes [output_tile, column] of the residual, for
+        the output tiles that have one.
         """
         walk = self.walk
         words, lanes = self._walk(
@@ -253,13 +253,13 @@ class Run:
 
     @cached_property
     def finish(self) -> NDArray[np.int64]:
-        """T of pixel 0 of each output tile's last reduction, [tau]."""
+        """T of pixel 0 of each output tile's last reduction, [output_tile]."""
         return self.start[self.reductions - 1 :: self.reductions]
 
     def _table(
         self, words: NDArray[np.int64], lanes: NDArray[np.int64], columns: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Flat index [tau, pixel, column] of what visits each word's lane, or -1."""
+        """Flat index [output_tile, pixel, column] of what visits each word's lane, or -1."""
         cfg = self.config
         table = np.full((cfg.act_depth, cfg.word_lanes), -1)
         shape = (len(words), self.pixels, cfg.cols)
@@ -274,17 +274,17 @@ class Run:
     def write_cycles(self, words: NDArray[np.int64], lane: int) -> NDArray[np.int64]:
         """Cycle in which words of a lane of the output bank are at the write port, or -1."""
         visits = self._writers[words, lane]
-        tau, pixel, _ = np.unravel_index(
+        output_tile, pixel, _ = np.unravel_index(
             np.maximum(visits, 0), (self.tiles, self.pixels, self.config.cols)
         )
-        return np.where(visits < 0, -1, self.finish[tau] + pixel + self.timing.write)
+        return np.where(visits < 0, -1, self.finish[output_tile] + pixel + self.timing.write)
 
     @cached_property
     def _residual_readers(self) -> NDArray[np.int64]:
         return self._table(*self.residuals, np.arange(self.config.cols))
 
     def residual_reads(self, words: NDArray[np.int64], lane: int) -> NDArray[np.int64]:
-        """Flat index [tau, pixel, column] of the code whose residual a word holds, or -1."""
+        """Flat index [output_tile, pixel, column] of the code that adds a word, or -1."""
         return self._residual_readers[words, lane]
 
 
@@ -293,23 +293,23 @@ class Schedule:
 
     Attributes
     ----------
-    runs : list of Run
+    runs : list of DescriptorTimeline
     cycles : int
         From the accepted start write to the interrupt.
     """
 
     def __init__(self, program: Program):
         self.program = program
-        self.runs: list[Run] = []
+        self.runs: list[DescriptorTimeline] = []
         fetch = START_CYCLES
         for step in program.steps:
             for number, walk in enumerate(step.walks):
-                run = Run(program.config, step, step.first + number, walk, fetch)
+                run = DescriptorTimeline(program.config, step, step.first + number, walk, fetch)
                 self.runs.append(run)
                 fetch = run.end
         self.cycles = fetch
         self._fetches = [run.fetch for run in self.runs]
 
-    def at(self, cycle: int) -> Run:
+    def at(self, cycle: int) -> DescriptorTimeline:
         """The descriptor that runs in a cycle; before the first is fetched, the first."""
         return self.runs[max(0, bisect_right(self._fetches, cycle) - 1)]

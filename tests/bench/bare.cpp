@@ -5,16 +5,16 @@
 #include <cstdlib>
 #include <ctime>
 
-#include "Vfast.h"
-#include "Vfast___024root.h"
+#include "Vmodel.h"
+#include "Vmodel___024root.h"
 #include "verilated.h"
 
 int main(int, char** arguments) {
     VerilatedContext context;
-    Vfast top{&context};
+    Vmodel top{&context};
     top.eval();
     char* state = reinterpret_cast<char*>(top.rootp);
-    const size_t size = offsetof(Vfast___024root, vlSymsp), first = std::atol(arguments[2]);
+    const size_t size = offsetof(Vmodel___024root, vlSymsp), first = std::atol(arguments[2]);
     std::FILE* file = std::fopen(arguments[1], "rb");
     if (!file || std::fseek(file, first, SEEK_SET)) return 1;
     if (std::fread(state + first, 1, size - first, file) != size - first) return 1;

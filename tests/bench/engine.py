@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from holdfast.sim.compiled.bus import FastBus
-from holdfast.sim.compiled.model import FastModel, compile_fast, fast_flags
+from holdfast.sim.compiled.build import compile_model, compiled_flags
+from holdfast.sim.compiled.bus import CompiledBus
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import REGISTER, Accelerator, control_word
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.verilate import compile_sources, link
@@ -34,16 +35,16 @@ def measure(network: Network, rows: int, cols: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="holdfast-") as temporary:
         folder = Path(temporary)
         began, before = time.perf_counter(), _children()
-        objects = compile_fast(netlist, folder)
+        objects = compile_model(netlist, folder)
         build, build_cpu = time.perf_counter() - began, _children() - before
         source = folder / "bare.cpp"
         source.write_text(Path(__file__).with_name("bare.cpp").read_text())
-        bare = [*compile_sources([source], folder, fast_flags()), *objects]
+        bare = [*compile_sources([source], folder, compiled_flags()), *objects]
         link(bare, folder / "bare", ["-pthread"])
 
-        model = FastModel(netlist)
+        model = CompiledModel(netlist)
         model.reset()
-        bus = FastBus(model)
+        bus = CompiledBus(model)
         host = Accelerator(bus)
         host.load(program)
         host.run(network.codes)

@@ -20,8 +20,8 @@ from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network, shipped
 from holdfast.nn.networks.random_graph import random_graph
-from holdfast.sim.compiled.bus import FastBus
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.bus import CompiledBus
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.netlist.accelerator import accelerator_netlist
@@ -75,9 +75,9 @@ def measure(network: Network, rows: int, cols: int) -> dict[str, Any]:
     """One image from start to interrupt; an entry of the JSON."""
     graph = network.graph
     program = fit(graph, rows, cols)
-    model = FastModel(accelerator_netlist(program.config))
+    model = CompiledModel(accelerator_netlist(program.config))
     model.reset()
-    host = Accelerator(FastBus(model))
+    host = Accelerator(CompiledBus(model))
     host.load(program)
     began = time.perf_counter()
     logits = host.run(network.codes)[0]

@@ -25,8 +25,8 @@ from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
-from holdfast.sim.compiled.bus import FastBus
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.bus import CompiledBus
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.tools import find_tools
 
@@ -135,9 +135,9 @@ class Words:
 
 @pytest.fixture(scope="module")
 def words():
-    model = FastModel(accelerator_netlist(SMALL))
+    model = CompiledModel(accelerator_netlist(SMALL))
     model.reset()
-    return Words(FastBus(model))
+    return Words(CompiledBus(model))
 
 
 def tiny(**kwargs):

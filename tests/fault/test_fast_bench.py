@@ -9,7 +9,7 @@ from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.sampling.sample import sample
 from holdfast.gen.layout import DESCRIPTOR_STRIDE
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
-from holdfast.sim.compiled.model import build_fast
+from holdfast.sim.compiled.build import build_compiled
 from tests.fault.tiny import build, images, netlist, program
 
 
@@ -30,7 +30,7 @@ def observations(engine, faults, guard):
 
 
 def test_cycles_of_the_layers(cycles):
-    assert layer_cycles(build_fast(netlist()), program(), images()[:1]) == cycles
+    assert layer_cycles(build_compiled(netlist()), program(), images()[:1]) == cycles
 
 
 @pytest.mark.parametrize("guard", [GUARD_OFF, GUARD_ON], ids=["off", "on"])
@@ -46,7 +46,7 @@ def test_same_observations_in_every_structure(cycles, guard):
     ]
     faults += [Fault("b", 1, 0, Site("descriptors", DESCRIPTOR_STRIDE, bit)) for bit in range(8)]
     expected = observations(build(), faults, guard)
-    found = observations(build_fast(netlist()), faults, guard)
+    found = observations(build_compiled(netlist()), faults, guard)
     for left, right in zip(expected, found, strict=True):
         assert left.golden == right.golden
         for wanted, seen in zip(left.observations, right.observations, strict=True):
@@ -59,10 +59,10 @@ def test_same_observations_in_every_structure(cycles, guard):
 def test_same_observations_of_flips_before_the_start():
     faults = [Fault("d", 0, -1, Site(ff.name, None, ff.width - 1)) for ff in netlist().flip_flops]
     expected = observations(build(), faults, GUARD_OFF)
-    assert observations(build_fast(netlist()), faults, GUARD_OFF) == expected
+    assert observations(build_compiled(netlist()), faults, GUARD_OFF) == expected
 
 
 def test_a_fault_beyond_the_layer(cycles):
     beyond = Fault("b", 0, cycles["b"], Site("first", None, 0))
     with pytest.raises(HoldfastError, match=f"which has cycles 0 to {cycles['b'] - 1}"):
-        inject(build_fast(netlist()), program(), images(), [beyond])
+        inject(build_compiled(netlist()), program(), images(), [beyond])

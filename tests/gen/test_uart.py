@@ -12,7 +12,7 @@ from holdfast.gen.layout import ADDRESS_BITS
 from holdfast.gen.port.uart import UartReceiver
 from holdfast.gen.port.uart_bridge import LINK_ADDRESS, Command, UartBridge
 from holdfast.sim.compiled.line import SimulatedLine
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Netlist
 
 # Two components exist only to be refused.
@@ -74,7 +74,7 @@ def checked_netlist():
 
 
 def line_of(netlist):
-    model = FastModel(netlist)
+    model = CompiledModel(netlist)
     model.poke("uart_rx", 1)
     model.reset(2)
     return SimulatedLine(model, DIVISOR, limit=2 * TIMEOUT)

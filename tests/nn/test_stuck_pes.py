@@ -14,8 +14,8 @@ from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.nn.quantization.clipping import clips
 from holdfast.nn.quantization.quantized import QuantizedNetwork
-from holdfast.sim.compiled.host import FastHost
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.host import CompiledHost
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 CONFIG = AcceleratorConfig(
@@ -34,7 +34,7 @@ class Stuck(StuckPEs):
         """Draws nothing."""
 
 
-class StuckModel(FastModel):
+class StuckModel(CompiledModel):
     """The accelerator with bits of its weight registers stuck, held in every cycle."""
 
     stuck = ()
@@ -74,7 +74,7 @@ def test_the_accelerator_computes_the_same(netlist, channels, stuck):
     program = compile_graph(graph, CONFIG)
     codes = np.random.default_rng(1).integers(-128, 128, graph.nodes[0].shape).astype(np.int8)
     model = StuckModel(netlist)
-    host = FastHost(model)
+    host = CompiledHost(model)
     host.load(program)
     host.write_tensor(program, "image", codes)
     model.stuck = [stuck]

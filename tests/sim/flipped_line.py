@@ -14,7 +14,7 @@ from typing import Any
 
 from holdfast.base.errors import HoldfastError
 from holdfast.sim.compiled.line import SimulatedLine
-from holdfast.sim.compiled.model import FastModel, Snapshot
+from holdfast.sim.compiled.model import CompiledModel, Snapshot
 
 __all__ = ["Session"]
 
@@ -41,13 +41,13 @@ class Session:
 
     Parameters
     ----------
-    model : FastModel
+    model : CompiledModel
         After its reset.
     drive : callable
         Takes a ``ByteStream``.
     """
 
-    def __init__(self, model: FastModel, divisor: int, limit: int, drive: Callable[[Any], Any]):
+    def __init__(self, model: CompiledModel, divisor: int, limit: int, drive: Callable[[Any], Any]):
         self.line = SimulatedLine(model, divisor, limit)
         self._drive = drive
         self.accesses: list[Access] = []

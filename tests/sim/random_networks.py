@@ -17,8 +17,8 @@ from holdfast.gen.config import ROUNDINGS, AcceleratorConfig
 from holdfast.gen.protection.range_guard import fixed_bound
 from holdfast.nn.compiler.program import Program, compile_graph
 from holdfast.nn.graph.golden import Golden
-from holdfast.sim.compiled.bus import FastBus
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.bus import CompiledBus
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.netlist.accelerator import accelerator_netlist
@@ -121,7 +121,7 @@ def fitting_program(
     return compile_graph(graph, config), codes
 
 
-def scramble(model: FastModel, seed: int) -> None:
+def scramble(model: CompiledModel, seed: int) -> None:
     """Put random bits in every register and every word of every memory, as after power-up."""
     draw = np.random.default_rng(seed)
 
@@ -150,11 +150,11 @@ def run_networks(
     ``scrambled``: every register and memory is random before the reset of one cycle.
     """
     result = RandomNetworks(asdict(config))
-    model = FastModel(accelerator_netlist(config))
+    model = CompiledModel(accelerator_netlist(config))
     if scrambled:
         scramble(model, seed)
     model.reset()
-    host = Accelerator(FastBus(model))
+    host = Accelerator(CompiledBus(model))
     draw = random.Random(seed)
     for number in range(count):
         # One pixel ends everything else.

@@ -12,8 +12,8 @@ from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
-from holdfast.sim.compiled.bus import BusError, FastBus
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.bus import BusError, CompiledBus
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import (
     REGISTER,
     control_word,
@@ -30,7 +30,7 @@ CONFIG = AcceleratorConfig(
 )
 
 
-class Recorder(FastModel):
+class Recorder(CompiledModel):
     """Keeps what its ports were in every cycle, and flips bits in some."""
 
     def __init__(self, netlist, flips=()):
@@ -84,7 +84,7 @@ def network():
 
 def run(model, program, codes):
     """Runs the program; returns the bus, or None if it does not end."""
-    bus = FastBus(model)
+    bus = CompiledBus(model)
     for address, data in [*network_writes(program), *image_writes(program, codes)]:
         bus.write(address, data)
     bus.write_word(region(0) + REGISTER["count"], len(program.descriptors))
@@ -130,7 +130,7 @@ def test_every_bit_flips_in_cocotb(netlist):
 def test_outputs_equal_golden_model(netlist, network):
     graph, program = network
     codes = np.random.default_rng(1).integers(-128, 128, graph.nodes[0].shape)
-    bus = run(FastModel(netlist), program, codes)
+    bus = run(CompiledModel(netlist), program, codes)
     golden = Golden(graph).run(torch.from_numpy(codes[None].astype(np.int8)))
     start, length = tensor_range(program, "logits")
     words = lanes_from_bytes(bus.read(start, length), CONFIG.word_lanes)
@@ -138,7 +138,7 @@ def test_outputs_equal_golden_model(netlist, network):
 
 
 def test_unaligned_bytes(netlist):
-    bus = FastBus(FastModel(netlist))
+    bus = CompiledBus(CompiledModel(netlist))
     start = region(3)
     # Lane 3 of a word does not exist in an array of 3 columns.
     bus.write(start, bytes([1, 2, 3, 0, 5, 6, 7, 0]))
@@ -148,7 +148,7 @@ def test_unaligned_bytes(netlist):
 
 
 def test_refused_access_is_told(netlist):
-    bus = FastBus(FastModel(netlist))
+    bus = CompiledBus(CompiledModel(netlist))
     with pytest.raises(BusError, match="refused a read of address"):
         bus.read_word(region(0) + 0x1000)
 

@@ -9,8 +9,9 @@ from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.genotype import cell_network
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.zoo import WFTT
-from holdfast.sim.compiled.bus import FastBus
-from holdfast.sim.compiled.model import FastModel, build_fast
+from holdfast.sim.compiled.build import build_compiled
+from holdfast.sim.compiled.bus import CompiledBus
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.layers import GoldenRun, run_layers
 from holdfast.sim.machine.cycles import step_cycles
@@ -39,9 +40,9 @@ def test_all_primitives(config):
     codes = image_codes(pixels, config.act_bits).numpy()
     expected = reference.run(graph, codes[0])["logits"].ravel()
     assert len(set(expected.tolist())) > 5
-    model = FastModel(accelerator_netlist(config))
+    model = CompiledModel(accelerator_netlist(config))
     model.reset()
-    host = Accelerator(FastBus(model))
+    host = Accelerator(CompiledBus(model))
     host.load(program)
     np.testing.assert_array_equal(host.run(codes)[0], expected)
     counters = host.counters()
@@ -60,7 +61,7 @@ def test_every_step_is_compared_where_it_writes():
     sizes = [graph[name].shape[0] for name in whole.inputs]
     assert len(sizes) > 2
 
-    build = build_fast(accelerator_netlist(config))
+    build = build_compiled(accelerator_netlist(config))
     runs = run_layers(build, program, GoldenRun(codes, tensors))
     assert [run.mismatches for run in runs] == [0] * len(program.steps)
     parts = [run for run in runs if run.name.rpartition(".")[0] == whole.name]

@@ -20,9 +20,9 @@ from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
-from holdfast.sim.compiled.bus import FastBus
+from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.line import SimulatedLine
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import (
     REGISTER,
     Accelerator,
@@ -80,13 +80,13 @@ def serial_netlist():
 
 
 def over_axi(netlist):
-    model = FastModel(netlist)
+    model = CompiledModel(netlist)
     model.reset()
-    return FastBus(model)
+    return CompiledBus(model)
 
 
 def over_serial(serial_netlist):
-    model = FastModel(serial_netlist)
+    model = CompiledModel(serial_netlist)
     model.poke("uart_rx", 1)
     model.reset(2)
     return UartTransport(SimulatedLine(model, DIVISOR, 2 * TIMEOUT))
@@ -455,7 +455,7 @@ def test_nobody_on_the_line(answer):
 
 
 def test_half_command_of_an_earlier_client(serial_netlist, graph, program):
-    model = FastModel(serial_netlist)
+    model = CompiledModel(serial_netlist)
     model.poke("uart_rx", 1)
     model.reset(2)
     line = SimulatedLine(model, DIVISOR, 2 * TIMEOUT)

@@ -23,8 +23,8 @@ from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
-from holdfast.sim.compiled.bus import FastBus
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.bus import CompiledBus
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import (
     REGISTER,
     Accelerator,
@@ -58,9 +58,9 @@ class Subject:
         self.codes = np.random.default_rng(1).integers(-128, 128, (1, 2, 4, 4)).astype(np.int8)
         result = Golden(graph).run(torch.from_numpy(self.codes))
         self.expected = result.outputs["logits"].numpy().reshape(1, -1)
-        self.model = FastModel(accelerator_netlist(CONFIG))
+        self.model = CompiledModel(accelerator_netlist(CONFIG))
         self.model.reset()
-        self.bus = FastBus(self.model)
+        self.bus = CompiledBus(self.model)
         self.accelerator = Accelerator(self.bus)
         self.accelerator.load(self.program)
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests.sim.random_networks import CHOICES, RANGES, random_config, run_networks, scramble
 
@@ -61,7 +61,7 @@ def check(config, seed, scrambled=False):
 def test_one_cycle_of_reset_settles_every_register():
     """Only what the memories read last is left as it was."""
     netlist = accelerator_netlist(random_config(3))
-    clean, scrambled = FastModel(netlist), FastModel(netlist)
+    clean, scrambled = CompiledModel(netlist), CompiledModel(netlist)
     scramble(scrambled, 0)
     clean.reset()
     scrambled.reset()

@@ -17,7 +17,7 @@ from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.line import SimulatedLine
-from holdfast.sim.compiled.model import FastModel
+from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import REGISTER, Accelerator
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.transport import BusError, UartTransport, open_serial
@@ -49,7 +49,7 @@ def expected(program):
 
 
 def model_of(checksum):
-    return FastModel(Netlist.of(Design(CONFIG, UartBridge(DIVISOR, TIMEOUT, checksum)), "core"))
+    return CompiledModel(Netlist.of(Design(CONFIG, UartBridge(DIVISOR, TIMEOUT, checksum)), "core"))
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "checksum"])

@@ -1,0 +1,133 @@
+"""Compiles a netlist into a shared library whose state is plain memory.
+
+The build is kept in the cache; the model of it is `sim.compiled.model.CompiledModel`.
+"""
+
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.verilate import (
+    cached,
+    compile_sources,
+    compiler_flags,
+    item_names,
+    link,
+    public,
+    runtime_objects,
+    tool_versions,
+    verilate,
+)
+
+__all__ = ["CompiledBuild", "build_compiled", "compile_model", "compiled_flags", "processor"]
+
+
+_HARNESS = Path(__file__).with_name("harness.cpp")
+_LIBRARY = "model.so"
+# Not the copies of Verilator's own, such as __Vdly__, that a register is written through.
+_MEMBER = re.compile(r"\b(?!__V)\w+?__DOT__(\w+);")
+_PORT = re.compile(r"\bVL_(?:IN|OUT)\w*\((\w+),")
+
+
+@dataclass(frozen=True)
+class CompiledBuild:
+    """A compiled engine; to those who run layers or faults, what `Build` is for cocotb.
+
+    Attributes
+    ----------
+    netlist : Netlist
+        What it simulates.
+    library : Path
+        The shared library.
+    """
+
+    netlist: Netlist
+    library: Path
+
+
+def build_compiled(netlist: Netlist) -> CompiledBuild:
+    """Compiles `netlist` into a shared library, or takes the one in ``build/cache``."""
+
+    def make(folder: Path) -> None:
+        compile_model(netlist, folder)
+        for path in folder.iterdir():
+            if path.name not in (_LIBRARY, "design.v"):
+                path.unlink()
+
+    key = [netlist.hash, netlist.top, *item_names(netlist), *compiled_flags(), *tool_versions()]
+    folder = cached("compiled", [*key, processor(), _HARNESS.read_text(encoding="utf-8")], make)
+    return CompiledBuild(netlist, folder / _LIBRARY)
+
+
+def compiled_flags() -> list[str]:
+    """Options of the C++ compiler."""
+    return ["-O2", "-march=native", *compiler_flags()]
+
+
+def compile_model(netlist: Netlist, folder: Path) -> list[Path]:
+    """Compiles `netlist` in a folder; returns the Verilated model's object files, all kept.
+
+    The harness is not among them; the library is `folder` / ``model.so``.
+    """
+    if not netlist.clock:
+        raise ValueError(f"{netlist.top} has no clock")
+    members: dict[str, str] = {}
+    hidden: list[str] = []
+    # What Verilator optimized away in the first attempt is made public in the second.
+    for _ in range(2):
+        (folder / "hidden.vlt").write_text(public(netlist, hidden), encoding="utf-8")
+        for path in folder.glob("Vmodel*"):
+            path.unlink()
+        sources = verilate(netlist, folder, "Vmodel", ["-O3", "hidden.vlt"])
+        members = storage_members(folder)
+        hidden = [name for name in item_names(netlist) if name not in members]
+        if not hidden:
+            break
+    if hidden:
+        raise AssertionError(f"{netlist.top}: no storage found for {', '.join(hidden)}")
+    harness = folder / "harness.cpp"
+    harness.write_text(_harness(netlist, members), encoding="utf-8")
+    *model, wrapper = compile_sources([*sources, harness], folder, compiled_flags())
+    model += runtime_objects()
+    link([*model, wrapper], folder / _LIBRARY, ["-shared", "-pthread"])
+    return model
+
+
+def storage_members(folder: Path) -> dict[str, str]:
+    """C++ member of every port and state item in the root class, by Verilog name."""
+    header = "Vmodel___024root.h"
+    known = {"Vmodel.h", "Vmodel__Syms.h", "Vmodel__pch.h", header}
+    others = {path.name for path in folder.glob("Vmodel*.h")} - known
+    if others:
+        raise AssertionError(f"state outside the root class: {', '.join(sorted(others))}")
+    text = (folder / header).read_text(encoding="utf-8")
+    members = {
+        match[1].replace("__05F", "_"): match[0].rstrip(";") for match in _MEMBER.finditer(text)
+    }
+    # Ports come last: a public copy of a port inside the design is not the port.
+    for match in _PORT.finditer(text):
+        members[match[1].removeprefix("__SYM__").replace("__05F", "_")] = match[1]
+    return members
+
+
+def _harness(netlist: Netlist, members: dict[str, str]) -> str:
+    names = item_names(netlist)
+    entries = "".join(f"    ENTRY({members[name]}),\n" for name in names)
+    return (
+        _HARNESS.read_text(encoding="utf-8")
+        .replace("@ENTRIES@", entries)
+        .replace("@CLOCK@", members[netlist.clock])
+        .replace("@PORTS@", str(len(netlist.ports)))
+        .replace("@COUNT@", str(len(names)))
+    )
+
+
+def processor() -> str:
+    """The machine that -march=native means."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    return next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
