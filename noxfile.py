@@ -142,6 +142,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Builds the documentation's site in build/site."""
+    python(session, "-m", "mkdocs", "build", "--strict", "--quiet")
+    session.log("open build/site/index.html")
+
+
+@nox.session
 def generate(session: nox.Session) -> None:
     """Writes the Verilog of the reference configurations to rtl/."""
     python(session, "-m", "holdfast.cli", "generate")
