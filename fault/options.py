@@ -1,10 +1,19 @@
-"""Values of the campaign's options."""
+"""The campaign's options, and what their texts mean."""
 
 import re
+from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from holdfast.base import options
 from holdfast.base.errors import HoldfastError
 from holdfast.base.options import words
 from holdfast.base.text import shown
+from holdfast.fault.sampling.plan import MOST_FAULTS
+from holdfast.nn.graph.guard_modes import GUARDS
+
+from .simulate import MOST_IMAGES
 
 __all__ = ["element", "rates"]
 
@@ -38,3 +47,55 @@ def rates(text: str) -> dict[str, float]:
             f"--fit needs flip-flop=A,memory=B, both 0 to {_MOST:g}, not {shown(text)}."
         )
     return found
+
+
+Network = Annotated[
+    str, options.text("Shipped network, or path of a .safetensors model.", paths=True)
+]
+Config = Annotated[Path | None, options.path("Accelerator configuration, TOML.")]
+Rows = Annotated[int | None, options.whole(1, 16, "Array rows (default 8).")]
+Cols = Annotated[int | None, options.whole(1, 16, "Array columns (default 8).")]
+Images = Annotated[int, options.whole(1, MOST_IMAGES, "Images that every fault is injected into.")]
+Data = Annotated[Path | None, options.path("CIFAR-10 data; without any, images are generated.")]
+Guard = Annotated[str, options.text(f"Range guard: {', '.join(GUARDS)}.")]
+Faults = Annotated[int, options.whole(1, MOST_FAULTS, "Faults to draw.")]
+Margin = Annotated[
+    str, options.text("Error margin that decides the number of faults, such as 0.5%.")
+]
+Confidence = Annotated[str, options.text("Of all intervals.")]
+StopAt = Annotated[
+    str, options.text("Stop early once SDC-1's weighted interval is this +- or less.")
+]
+Minimum = Annotated[
+    int, options.whole(0, MOST_FAULTS, "Least faults of a structure; all, if it has no more.")
+]
+Structures = Annotated[str, options.text("Comma-separated; all if empty.")]
+Pattern = Annotated[str, options.text("Regular expression in the name of a register or memory.")]
+Pes = Annotated[str, options.text("Processing elements, such as 0.0,3.4.")]
+Layers = Annotated[str, options.text("Comma-separated; all if empty.")]
+Phases = Annotated[str, options.text("fetch, stream, drain; all if empty.")]
+Bits = Annotated[int, options.whole(1, 4, "Adjacent bits that are upset together.")]
+Stuck = Annotated[int | None, options.whole(0, 1, "Stuck at this value instead of an upset.")]
+Duration = Annotated[int, options.whole(0, 10**9, "Cycles of a stuck bit; 0: to the end.")]
+Cycles = Annotated[str, options.text("all, or the shortcut first-mac: only tiles' first products.")]
+Requantize = Annotated[
+    str, options.text("sum, or a shortcut: slice or tile of the reduction alone.")
+]
+Patterns = Annotated[
+    bool, typer.Option("--patterns", help="Store what was wrong in the layer that was struck.")
+]
+Seed = Annotated[int, options.whole(0, options.LAST_SEED, "Seed of images and faults.")]
+Audit = Annotated[str, options.text("Share of the faults that plain RTL computes again.")]
+Comparison = Annotated[
+    str, options.text("Guard settings to compare on the same faults.", "--compare")
+]
+Against = Annotated[
+    str,
+    options.text("Finished campaigns to compare with: comma-separated folders.", paths=True),
+]
+Fit = Annotated[str, options.text("Raw rates, FIT per 2**20 bits: flip-flop=A,memory=B.")]
+Processes = Annotated[int, options.whole(1, 256, "Local processes.")]
+Scheduler = Annotated[str, options.text("Address of a Dask scheduler to use.")]
+Unit = Annotated[int, options.whole(1, 100_000, "Faults of a work unit.")]
+Store = Annotated[Path | None, options.path("Folder of the campaign.")]
+Replay = Annotated[str, options.text("Repeat one fault by its id.")]

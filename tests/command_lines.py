@@ -16,6 +16,7 @@ import holdfast.gen.__main__ as generate
 from holdfast.constraints import client
 from holdfast.fault import simulate
 from holdfast.fault.calibration import calibrate
+from holdfast.fault.campaign import campaign as engine
 from holdfast.nn.data.cifar import Cifar10, ImageSet
 from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.registry import network
@@ -133,23 +134,23 @@ def stop_where_work_begins(monkeypatch) -> None:
     monkeypatch.setattr(client, "load_network", lru_cache(client.load_network))
     for room in (simulate, campaign):
         monkeypatch.setattr(room, "load_network", tiny(room.load_network))
-        monkeypatch.setattr(room, "compile_graph", lambda *_: program())
+        monkeypatch.setattr(room, "configuration", configuration)
+        monkeypatch.setattr(room, "images_for", lambda *_: ImageSet("", images().numpy(), None))
     monkeypatch.setattr(
         client, "compile_graph", lambda network, *_, **__: SimpleNamespace(graph=network)
     )
-    for room in (simulate, campaign):
-        monkeypatch.setattr(room, "configuration", configuration)
+    for room in (simulate, engine):
+        monkeypatch.setattr(room, "compile_graph", lambda *_: program())
         monkeypatch.setattr(room, "accelerator_netlist", lambda _: netlist())
-        monkeypatch.setattr(room, "images_for", lambda *_: ImageSet("", images().numpy(), None))
         monkeypatch.setattr(room, "image_codes", lambda *_: images())
-    for room in (simulate, campaign, explore):
+    for room in (simulate, engine, explore):
         monkeypatch.setattr(room, "find_tools", lambda: None)
     monkeypatch.setattr(generate, "emit", lambda *_: "module")
     monkeypatch.setattr(simulate, "golden_run", begins)
     schedule = Schedule(program())
-    monkeypatch.setattr(campaign, "Schedule", lambda _: schedule)
+    monkeypatch.setattr(engine, "Schedule", lambda _: schedule)
     monkeypatch.setattr(campaign, "replay_upset", begins)
-    monkeypatch.setattr(campaign, "golden_runs", begins)
+    monkeypatch.setattr(engine, "golden_runs", begins)
     monkeypatch.setattr(calibrate, "fit", begins)
     monkeypatch.setattr(calibrate, "predict", begins)
     monkeypatch.setattr(

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from holdfast.base.cache import file_hash
 from holdfast.base.sources import source_hash
 from holdfast.base.versions import computing
-from holdfast.fault.campaign.workers import CampaignSpec, Worker
+from holdfast.fault.campaign.spec import CampaignSpec, UnitId
+from holdfast.fault.campaign.workers import Worker
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.results.summary import compare, summarize
 from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
@@ -139,9 +140,9 @@ def _table(content: bytes) -> pa.Table:
     return pq.read_table(io.BytesIO(content))
 
 
-def _of(shards: dict[str, pa.Table], structures: Iterable[str]) -> Iterable[pa.Table]:
+def _of(shards: dict[UnitId, pa.Table], structures: Iterable[str]) -> Iterable[pa.Table]:
     wanted = set(structures)
-    return (table for unit, table in shards.items() if unit.rpartition("-")[0] in wanted)
+    return (table for unit, table in shards.items() if unit.structure in wanted)
 
 
 def _kept(summary: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distributed import Client, KilledWorker, as_completed, get_worker
 from distributed.comm import CommClosedError
@@ -26,12 +26,11 @@ from holdfast.base.sources import source_hash
 from holdfast.base.text import printable
 from holdfast.base.versions import computing
 
-if TYPE_CHECKING:
-    from .workers import UnitStatistics
+from .spec import UnitId, UnitStatistics
 
 __all__ = ["on_cluster"]
 
-Compute = Callable[[bytes, str], tuple[str, bytes, "UnitStatistics"]]
+Compute = Callable[[bytes, UnitId], tuple[UnitId, bytes, UnitStatistics]]
 
 _ANSWER_S = 10
 _WORKERS_S = 5
@@ -42,8 +41,8 @@ _payloads: dict[str, bytes] = {}
 
 
 def on_cluster(
-    compute: Compute, payload: bytes, units: Sequence[str], scheduler: str
-) -> Iterator[tuple[str, bytes, "UnitStatistics"]]:
+    compute: Compute, payload: bytes, units: Sequence[UnitId], scheduler: str
+) -> Iterator[tuple[UnitId, bytes, UnitStatistics]]:
     """As :func:`fault.campaign.workers.run_units`, of a pickled job.
 
     Parameters
@@ -124,8 +123,8 @@ class _Payload(WorkerPlugin):
 
 
 def _unit(
-    compute: Compute, job: str, unit: str, ours: dict[str, str]
-) -> tuple[str, bytes, "UnitStatistics"]:
+    compute: Compute, job: str, unit: UnitId, ours: dict[str, str]
+) -> tuple[UnitId, bytes, UnitStatistics]:
     # A worker that joined with other sources was not given the job.
     _check_same(ours, get_worker().address)
     return compute(_payloads[job], unit)
@@ -146,7 +145,7 @@ def _check_same(ours: dict[str, str], worker: str) -> None:
 
 def _results(
     client: Client, futures: list, where: str
-) -> Iterator[tuple[str, bytes, "UnitStatistics"]]:
+) -> Iterator[tuple[UnitId, bytes, UnitStatistics]]:
     done = as_completed(futures)
     waiting = _Waiting(where)
     while not done.is_empty():

@@ -25,7 +25,7 @@ from holdfast.base.versions import COMPUTING, versions
 from holdfast.fault.sampling.plan import Plan
 from holdfast.nn.compiler.program import Program
 
-from .workers import CampaignSpec
+from .spec import CampaignSpec
 
 __all__ = [
     "campaign_hash",

@@ -8,7 +8,6 @@ compared fault by fault; otherwise, say for two designs or two networks, by the 
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from holdfast.nn.graph.guard_modes import GuardSettings
 
 from .manifest import campaign_hash, read_manifest
 from .shard import read_shard
+from .spec import UnitId
 
 __all__ = ["PriorCampaign"]
 
@@ -37,7 +37,6 @@ _ROW = ("structure", "number", "image", "fault", "layer", "phase")
 """And in every row: two networks can take as many cycles, but not for the same layers."""
 _KINDS = ("sdc1", "avf")
 _ROUNDING = 1e-9
-_NUMBER = re.compile("[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,9 @@ class PriorCampaign:
         return read_shard(path, path.stem, self._rows(path), campaign)
 
     def _rows(self, path: Path) -> int:
-        size = self.manifest["unit"]
-        structure, _, number = path.stem.rpartition("-")
-        faults = self.manifest["faults"].get(structure, 0)
-        count = min(size, faults - int(number) * size) if _NUMBER.fullmatch(number) else 0
+        size, unit = self.manifest["unit"], UnitId.parse(path.stem)
+        faults = self.manifest["faults"].get(unit.structure, 0) if unit else 0
+        count = min(size, faults - unit.number * size) if unit else 0
         if count <= 0:
             raise HoldfastError(f"{printable(path)} is no unit of its campaign; delete it.")
         return int(count * self.summary["images"])

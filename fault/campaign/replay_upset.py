@@ -17,7 +17,8 @@ from holdfast.fault.model.upset import parse_upset
 from holdfast.sim.cocotb.build import build_cocotb
 from holdfast.sim.machine.timeline import DescriptorTimeline
 
-from .workers import CampaignSpec, Worker
+from .spec import CampaignSpec
+from .workers import Worker
 
 __all__ = ["layer_cycle", "replay_upset"]
 

@@ -33,6 +33,7 @@ from .manifest import (
     read_manifest,
 )
 from .shard import DamagedShardError, read_shard, stamped
+from .spec import UnitId
 
 __all__ = ["Store"]
 
@@ -59,7 +60,7 @@ class Store:
         self.manifest: dict[str, Any] = json.loads(json.dumps(manifest))
         self.damaged: list[str] = []
         self._refusal = ""
-        self._tables: dict[str, pa.Table] = {}
+        self._tables: dict[UnitId, pa.Table] = {}
         self._lock = filelock.FileLock(folder / "lock")
 
     @property
@@ -122,11 +123,11 @@ class Store:
             )
         return found
 
-    def shard(self, unit: str) -> Path:
+    def shard(self, unit: UnitId) -> Path:
         """The file of a unit."""
         return self.folder / "shards" / f"{unit}.parquet"
 
-    def missing(self, units: Mapping[str, int]) -> list[str]:
+    def missing(self, units: Mapping[UnitId, int]) -> list[UnitId]:
         """Units whose results are not there, or not whole.
 
         Parameters
@@ -149,7 +150,7 @@ class Store:
                 todo.append(unit)
                 continue
             try:
-                self._tables[unit] = read_shard(path, unit, rows, self._campaign)
+                self._tables[unit] = read_shard(path, str(unit), rows, self._campaign)
             except DamagedShardError as error:
                 self.damaged.append(str(error))
                 todo.append(unit)
@@ -164,10 +165,10 @@ class Store:
             )
         return todo
 
-    def add(self, unit: str, content: bytes) -> None:
+    def add(self, unit: UnitId, content: bytes) -> None:
         """Add a unit's results."""
         assert self._campaign is not None
-        self.write(f"shards/{unit}.parquet", stamped(content, unit, self._campaign))
+        self.write(f"shards/{unit}.parquet", stamped(content, str(unit), self._campaign))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all.
@@ -185,10 +186,10 @@ class Store:
                 "the same command goes on from them."
             ) from None
 
-    def tables(self, units: Iterable[tuple[str, int]]) -> Iterator[pa.Table]:
+    def tables(self, units: Iterable[tuple[UnitId, int]]) -> Iterator[pa.Table]:
         """The results of units, with their rows, in their order."""
         for unit, rows in units:
             if unit not in self._tables:
                 path = self.shard(unit)
-                self._tables[unit] = read_shard(path, unit, rows, self._campaign)
+                self._tables[unit] = read_shard(path, str(unit), rows, self._campaign)
             yield self._tables[unit]

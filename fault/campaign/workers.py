@@ -12,14 +12,12 @@ import hashlib
 import pickle
 import time
 import zlib
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from holdfast.base.artefact import damage, made
 from holdfast.base.pool import in_processes
@@ -30,33 +28,19 @@ from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.model.upset import upset_text
 from holdfast.fault.outcome.classify import of_guard
-from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
 from holdfast.fault.peers.slice import SliceAnalysis, TileAnalysis
 from holdfast.fault.sampling.plan import (
-    Filters,
     Plan,
-    UpsetModel,
     phase_bounds,
 )
-from holdfast.nn.compiler.program import Program
-from holdfast.nn.graph.guard_modes import GuardSettings
 from holdfast.sim.netlist.netlist import Netlist
 
 from .engine import Engine, FaultOutcome
 from .shard import PATTERN_SCHEMA, SCHEMA, pack
+from .spec import CONTROL, CampaignSpec, UnitId, UnitStatistics
 
-__all__ = [
-    "CampaignSpec",
-    "UnitStatistics",
-    "Worker",
-    "compute",
-    "golden_runs",
-    "run_units",
-    "unit_name",
-]
+__all__ = ["Worker", "compute", "golden_runs", "run_units"]
 
-_CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
-"""Structures of registers without a closed form, and how many faults in them are many."""
 _ANALYSES = {"sum": MemoryFaultAnalysis, "slice": SliceAnalysis, "tile": TileAnalysis}
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
 _BREAKS = 20
@@ -64,108 +48,6 @@ _BREAKS = 20
 _DIED = (
     f"worker processes died {_BREAKS + 1} times without finishing a unit; is there enough memory?"
 )
-
-
-@dataclass(frozen=True)
-class CampaignSpec:
-    """What all units of a campaign share.
-
-    Attributes
-    ----------
-    codes : int8 [N, C, H, W]
-        The images; every fault is injected into each.
-    labels : int64 [N] or None
-    counts : dict of int
-        Faults of every structure.
-    size : int
-        Faults of a unit.
-    audit : float
-        Share of the faults that are computed again by plain RTL.
-    golden : Path or None
-        Folder of the golden runs; without it every process records its own.
-    patterns : bool
-        Store what was wrong in the layer that was struck.
-    """
-
-    program: Program
-    netlist: Netlist
-    guard: GuardSettings
-    codes: NDArray[np.int8]
-    labels: NDArray[np.int64] | None
-    model: UpsetModel
-    filters: Filters
-    counts: dict[str, int]
-    size: int
-    seed: int
-    audit: float
-    golden: Path | None = None
-    spacing: int = 64
-    shortcuts: Shortcuts = EXACT
-    patterns: bool = False
-
-    @property
-    def watches_registers(self) -> bool:
-        """Whether to find out in advance when wrong bits of registers are seen: it takes seconds,
-        and pays for single upsets of many.
-        """
-        many = sum(self.counts.get(name, 0) for name in _CONTROL) >= _MANY
-        return many and self.model == UpsetModel()
-
-    def units(self) -> list[str]:
-        """Names of all units, structures taking turns."""
-        numbered = [
-            (number, position, unit_name(structure, number))
-            for position, (structure, count) in enumerate(self.counts.items())
-            for number in range(-(-count // self.size))
-        ]
-        return [name for _, _, name in sorted(numbered)]
-
-    def doubling_rounds(self, whole: Collection[str] = ()) -> list[list[str]]:
-        """The units in parts that double the faults of every structure, for stopping early.
-
-        Parameters
-        ----------
-        whole : collection of str
-            Structures of which all faults are tried: in the first part, because some of them in
-            order are no sample.
-        """
-        parts: list[list[str]] = []
-        for name in self.units():
-            structure, _, number = name.rpartition("-")
-            index = 0 if structure in whole else int(number).bit_length()
-            while len(parts) <= index:
-                parts.append([])
-            parts[index].append(name)
-        return parts
-
-
-@dataclass
-class UnitStatistics:
-    """Time that a unit took, in seconds, and what for.
-
-    Attributes
-    ----------
-    faults : int
-        Results: faults times images.
-    shortcuts, audit : float
-        The faults, and computing some of them again.
-    audited, disagreements, carried : int
-        Faults computed again, and those of them that differed; corruptions carried through the
-        golden model.
-    """
-
-    faults: int = 0
-    shortcuts: float = 0.0
-    audit: float = 0.0
-    audited: int = 0
-    disagreements: int = 0
-    carried: int = 0
-    paths: dict[str, int] = field(default_factory=dict)
-
-
-def unit_name(structure: str, number: int) -> str:
-    """Name of a structure's unit."""
-    return f"{structure}-{number:06d}"
 
 
 def golden_runs(job: CampaignSpec) -> None:
@@ -196,7 +78,7 @@ def golden_runs(job: CampaignSpec) -> None:
 def _control(netlist: Netlist) -> list[str]:
     """Registers without a closed form."""
     space = FaultSpace.of(netlist)
-    return [s.signal for name in _CONTROL for s in space.members(name) if s.kind == "flip-flop"]
+    return [s.signal for name in CONTROL for s in space.members(name) if s.kind == "flip-flop"]
 
 
 class Worker:
@@ -230,19 +112,17 @@ class Worker:
             )
         return self._engines[image]
 
-    def compute(self, unit: str) -> tuple[bytes, UnitStatistics]:
+    def compute(self, unit: UnitId) -> tuple[bytes, UnitStatistics]:
         """A unit's shard, and what it took."""
         job = self.job
-        structure, _, text = unit.rpartition("-")
-        number = int(text)
-        first = number * job.size
-        count = min(job.size, job.counts[structure] - first)
+        structure, number = unit
+        first, count = number * job.size, job.faults(unit)
         # Every unit of a structure draws as many, so that a larger campaign continues a smaller.
         if structure in self.plan.tried_whole(job.counts):
             upsets = self.plan.every(structure, first, count)
         else:
             upsets = self.plan.draw(structure, number, job.size, job.seed)[:count]
-        generator = np.random.default_rng([job.seed, 1, zlib.crc32(unit.encode())])
+        generator = np.random.default_rng([job.seed, 1, zlib.crc32(str(unit).encode())])
         spent = UnitStatistics()
         schema = PATTERN_SCHEMA if job.patterns else SCHEMA
         columns: dict[str, list] = {name: [] for name in schema.names}
@@ -315,7 +195,7 @@ class Worker:
 _worker: tuple[str, Worker] | None = None
 
 
-def compute(payload: bytes, unit: str) -> tuple[str, bytes, UnitStatistics]:
+def compute(payload: bytes, unit: UnitId) -> tuple[UnitId, bytes, UnitStatistics]:
     """A unit of a pickled job, in whatever process this is."""
     global _worker
     name = hashlib.sha256(payload).hexdigest()
@@ -326,8 +206,8 @@ def compute(payload: bytes, unit: str) -> tuple[str, bytes, UnitStatistics]:
 
 
 def run_units(
-    job: CampaignSpec, units: Sequence[str], processes: int = 1, scheduler: str = ""
-) -> Iterator[tuple[str, bytes, UnitStatistics]]:
+    job: CampaignSpec, units: Sequence[UnitId], processes: int = 1, scheduler: str = ""
+) -> Iterator[tuple[UnitId, bytes, UnitStatistics]]:
     """Compute units, in any order.
 
     Parameters

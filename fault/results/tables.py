@@ -108,7 +108,7 @@ def effects_table(summary: dict[str, Any], guard: str) -> Table:
     return table
 
 
-def pairs_table(first: str, pairs: dict[str, dict[str, Any]]) -> Table:
+def pairs_table(first: str, pairs: Mapping[str, Mapping[str, Any]]) -> Table:
     """Comparisons with the first setting, from `fault.results.summary.compare` by the second."""
     table = Table(
         title=f"SDC-1 on the same faults, against {first}", box=SIMPLE, pad_edge=False, padding=0

@@ -26,12 +26,8 @@ from holdfast.base.command import run
 from holdfast.base.console import console
 from holdfast.base.files import write_atomically
 from holdfast.fault.campaign.engine import PATHS
-from holdfast.fault.campaign.workers import (
-    CampaignSpec,
-    UnitStatistics,
-    Worker,
-    golden_runs,
-)
+from holdfast.fault.campaign.spec import CampaignSpec, UnitStatistics
+from holdfast.fault.campaign.workers import Worker, golden_runs
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
 from holdfast.nn.data.cifar import generated_images
@@ -156,14 +152,8 @@ def _timed(
     structures: dict[str, UnitStatistics] = {}
     units = job.units()
     for unit, part in zip(units, pool.map(_unit, [number] * len(units), units), strict=True):
-        for entry in (total, structures.setdefault(unit.rpartition("-")[0], UnitStatistics())):
-            entry.faults += part.faults
-            entry.shortcuts += part.shortcuts
-            entry.audit += part.audit
-            entry.audited += part.audited
-            entry.disagreements += part.disagreements
-            for path, count in part.paths.items():
-                entry.paths[path] = entry.paths.get(path, 0) + count
+        for entry in (total, structures.setdefault(unit.structure, UnitStatistics())):
+            entry.add(part)
     return total, time.perf_counter() - began, structures
 
 

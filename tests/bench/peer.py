@@ -34,7 +34,8 @@ from holdfast.base.files import write_atomically
 from holdfast.base.paired import Pairs, combined, independent
 from holdfast.base.progress import progress_bar
 from holdfast.base.statistics import Sample, stratified
-from holdfast.fault.campaign.workers import CampaignSpec, golden_runs, run_units
+from holdfast.fault.campaign.spec import CampaignSpec
+from holdfast.fault.campaign.workers import golden_runs, run_units
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import (
     EXACT,

@@ -10,8 +10,8 @@ from holdfast.base.errors import HoldfastError
 from holdfast.fault.campaign.manifest import manifest, program_hash
 from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.campaign.shard import SCHEMA, pack
+from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
-from holdfast.fault.campaign.workers import CampaignSpec
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import EXACT
 from holdfast.fault.results.summary import summarize

@@ -16,13 +16,9 @@ import pytest
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
 from holdfast.fault.campaign.shard import pack
+from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
-from holdfast.fault.campaign.workers import (
-    CampaignSpec,
-    Worker,
-    golden_runs,
-    run_units,
-)
+from holdfast.fault.campaign.workers import Worker, golden_runs, run_units
 from holdfast.fault.injection.lockstep import Upset
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.model.upset import parse_upset, upset_text

@@ -223,7 +223,7 @@ def test_campaigns_with_and_without_shortcuts_do_not_mix(files, command):
 
 def test_a_disagreement_fails_the_campaign(command, monkeypatch):
     monkeypatch.setattr(FaultOutcome, "agrees", lambda self, other: False)
-    monkeypatch.setattr(campaign, "run_units", here)
+    monkeypatch.setattr("holdfast.fault.campaign.campaign.run_units", here)
     code, told, _ = command(*SMALL, "--audit", "100%", "--structures", "weight")
     assert code == 1
     assert "plain RTL disagrees" in told

@@ -17,7 +17,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.fault.campaign import cluster
 from holdfast.fault.campaign import workers as work
 from holdfast.fault.campaign.cluster import on_cluster
-from holdfast.fault.campaign.workers import UnitStatistics
+from holdfast.fault.campaign.spec import UnitStatistics
 
 UNITS = [f"weight-{number:06d}" for number in range(5)]
 PAYLOAD = b"a job" * 100_000

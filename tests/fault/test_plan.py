@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
-from holdfast.fault.campaign.workers import CampaignSpec, Worker
+from holdfast.fault.campaign.spec import CampaignSpec
+from holdfast.fault.campaign.workers import Worker
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import Shortcuts
 from holdfast.fault.sampling.plan import (

@@ -1,0 +1,299 @@
+"""A campaign as a function: settings in, results out.
+
+    settings = CampaignSettings(graph, config, images, faults=20_000)
+    result = run_campaign(prepare(settings), Path("build/campaign/mine"))
+    result.runs["off"].summary["total"]["sdc1"]     # {"value": ..., "low": ..., "high": ...}
+
+The same call goes on where an earlier one was interrupted. An `Observer` is told how far it is.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from holdfast.base.checked import with_check
+from holdfast.base.errors import HoldfastError
+from holdfast.base.files import write_atomically, write_json
+from holdfast.fault.injection.session import check_injectable
+from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
+from holdfast.fault.results.report import report
+from holdfast.fault.results.summary import compare, failure_rates, summarize
+from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.graph.graph import Graph
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, named_guard
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.tools import find_tools
+
+from .manifest import manifest, settings
+from .prior import PriorCampaign
+from .spec import CampaignSpec, UnitId, UnitStatistics
+from .store import Store
+from .workers import golden_runs, run_units
+
+__all__ = [
+    "CampaignResult", "CampaignSettings", "GuardRun", "Observer", "Prepared", "prepare",
+    "run_campaign",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CampaignSettings:
+    """What a campaign injects, and how.
+
+    Attributes
+    ----------
+    images : ImageSet
+        Every fault is injected into each of them.
+    guards : tuple of str
+        Names of guard settings; the same faults are injected under each, and all are compared with
+        the first.
+    faults, minimum : int
+        Faults to draw, and the least in each structure.
+    margin : float
+        Error margin that decides the number of faults instead; 0: none.
+    confidence : float
+        Of all intervals.
+    stop_at : float
+        Half width of SDC-1's interval at which the campaign stops early; 0: it does not.
+    audit : float
+        Share of the faults that plain RTL computes again.
+    unit : int
+        Faults of a work unit.
+    against : tuple of Path
+        Finished campaigns to compare with.
+    rates : Mapping
+        Raw rates in FIT per 2**20 bits, by ``flip-flop`` and ``memory``; empty: none.
+    scheduler : str
+        Address of a Dask scheduler that is used instead of local processes.
+    command : str
+        What the report says repeats the campaign.
+    """
+
+    graph: Graph
+    config: AcceleratorConfig
+    images: ImageSet
+    guards: tuple[str, ...] = ("off",)
+    faults: int = 20_000
+    minimum: int = 200
+    margin: float = 0.0
+    confidence: float = 0.95
+    stop_at: float = 0.0
+    filters: Filters = field(default_factory=Filters)
+    model: UpsetModel = field(default_factory=UpsetModel)
+    shortcuts: Shortcuts = EXACT
+    patterns: bool = False
+    seed: int = 1
+    audit: float = 0.001
+    unit: int = 1000
+    against: tuple[Path, ...] = ()
+    rates: Mapping[str, float] = field(default_factory=dict)
+    processes: int = 2
+    scheduler: str = ""
+    command: str = ""
+
+
+class Observer:
+    """Is told how far a campaign is; this one keeps it to itself."""
+
+    def doing(self, what: str) -> AbstractContextManager[Any]:
+        """Accompanies a step that takes seconds."""
+        return nullcontext()
+
+    def damaged(self, what: str) -> None:
+        """Is told of a unit that has to be computed again."""
+
+    def computing(
+        self, guard: str, faults: int
+    ) -> AbstractContextManager[Callable[[UnitStatistics], None]]:
+        """Accompanies the faults of a guard setting; called with what has been computed so far."""
+        return nullcontext(lambda total: None)
+
+    def ended(self, run: "GuardRun") -> None:
+        """Is told the results of a guard setting."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A campaign that has been checked and planned; the specification is of the first guard."""
+
+    settings: CampaignSettings
+    spec: CampaignSpec
+    plan: Plan
+    others: Mapping[str, PriorCampaign]
+
+
+@dataclass(frozen=True)
+class GuardRun:
+    """Results under one guard setting; ``written`` says whether the folder could be written."""
+
+    guard: str
+    folder: Path
+    summary: dict[str, Any]
+    tables: list[pa.Table]
+    written: bool
+
+
+@dataclass(frozen=True)
+class CampaignResult:
+    """Results of a campaign.
+
+    Attributes
+    ----------
+    runs : Mapping
+        By guard setting.
+    pairs : Mapping
+        `fault.results.summary.compare` with the first setting, by each other one.
+    against : Mapping
+        `PriorCampaign.compared`, by the name of the folder.
+    """
+
+    runs: Mapping[str, GuardRun]
+    pairs: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    against: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether plain RTL disagrees with any fault that it computed again."""
+        return any(run.summary["audit"]["disagreements"] for run in self.runs.values())
+
+
+def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepared:
+    """Checks and plans a campaign.
+
+    Raises
+    ------
+    HoldfastError
+        Settings do not fit each other, the network, the accelerator or the images.
+    """
+    observer = observer or Observer()
+    graph, config = given.graph, given.config
+    if given.patterns and given.shortcuts.alone:
+        raise HoldfastError("--patterns are of what the hardware does, without --requantize.")
+    program = compile_graph(graph, config)
+    for name in given.guards:
+        check_injectable(program, named_guard(name, config))
+        guarded = GUARDS[name] != GUARD_OFF
+        given.shortcuts.check(program, given.model == UpsetModel(), guarded, given.audit)
+    find_tools()
+    codes = image_codes(given.images.images, graph.act_bits).numpy()
+    with observer.doing(f"Generating the {config.rows}x{config.cols} accelerator"):
+        netlist = accelerator_netlist(config)
+    space = FaultSpace.of(netlist)
+    plan = Plan(space, Schedule(program), given.model, given.filters, given.shortcuts)
+    faults = plan.faults(given.margin, given.confidence) if given.margin else given.faults
+    labels = given.images.labels
+    spec = CampaignSpec(
+        program=program,
+        netlist=netlist,
+        guard=GUARDS[given.guards[0]],
+        codes=codes,
+        labels=None if labels is None else np.asarray(labels, np.int64),
+        model=given.model,
+        filters=given.filters,
+        counts=plan.allocate(faults, given.minimum),
+        size=given.unit,
+        seed=given.seed,
+        audit=given.audit,
+        shortcuts=given.shortcuts,
+        patterns=given.patterns,
+    )
+    spec.check_size()
+    others = {str(folder): PriorCampaign.load(folder) for folder in given.against}
+    if len({folder.name for folder in given.against}) < len(others):
+        raise HoldfastError("--against has two folders of one name, which names the result.")
+    return Prepared(given, spec, plan, others)
+
+
+def run_campaign(
+    prepared: Prepared, folder: Path, observer: Observer | None = None
+) -> CampaignResult:
+    """Computes what is missing in a campaign's folder, and its results.
+
+    Raises
+    ------
+    HoldfastError
+        Another campaign lies there, or another process works on it; a disk is full; processes or
+        the scheduler die.
+    """
+    observer, given, plan = observer or Observer(), prepared.settings, prepared.plan
+    first, *rest = given.guards
+    runs = {
+        name: _run(prepared, name, folder / f"guard_{name}" if rest else folder, observer)
+        for name in given.guards
+    }
+    written = all(run.written for run in runs.values())
+    before, images = runs[first].tables, len(prepared.spec.codes)
+    pairs = {
+        name: compare(before, runs[name].tables, plan, images, given.confidence) for name in rest
+    }
+    against = {
+        name: other.compared(
+            manifest(prepared.spec, plan), runs[first].summary, before, plan, given.confidence
+        )
+        for name, other in prepared.others.items()
+    }
+    if written and rest:
+        write_json(folder / "comparison.json", {"first": first, "second": pairs})
+        for run in runs.values():
+            page = report(run.summary, given.command, {first: pairs})
+            write_atomically(run.folder / "report.html", page.encode())
+    if written:
+        for name, found in against.items():
+            write_json(folder / f"against_{Path(name).name}.json", found)
+    return CampaignResult(runs, pairs, against)
+
+
+def _run(prepared: Prepared, guard: str, folder: Path, observer: Observer) -> GuardRun:
+    """One guard setting's campaign, from where its folder stands to its report."""
+    given, plan = prepared.settings, prepared.plan
+    spec = replace(prepared.spec, guard=GUARDS[guard])
+    parts = spec.doubling_rounds(plan.tried_whole(spec.counts))
+    units: dict[UnitId, int] = {}
+    with Store(folder, manifest(spec, plan)) as store:
+        spec = replace(spec, golden=folder.resolve() / "golden")
+        for part in parts if given.stop_at else [spec.units()]:
+            rows = {unit: spec.faults(unit) * len(spec.codes) for unit in part}
+            todo = store.missing(rows)
+            for found in store.damaged:
+                observer.damaged(found)
+            store.damaged.clear()
+            if todo:
+                with observer.doing("Golden runs: compiling and running the accelerator"):
+                    golden_runs(spec)
+                total = UnitStatistics()
+                with observer.computing(guard, sum(rows[unit] for unit in todo)) as tell:
+                    for unit, content, spent in run_units(
+                        spec, todo, given.processes, given.scheduler
+                    ):
+                        store.add(unit, content)
+                        total.add(spent)
+                        tell(total)
+            units |= rows
+            tables = list(store.tables(units.items()))
+            summary = summarize(tables, plan, len(spec.codes), given.confidence)
+            share = summary["total"]["sdc1"]
+            if (share["high"] - share["low"]) / 2 <= given.stop_at:
+                break
+        summary["settings"] = settings(spec, plan)
+        summary["versions"] = store.versions
+        if given.rates:
+            rates = failure_rates(summary, plan, given.rates)
+            summary["fit"] = rates | {"per_megabit": given.rates}
+        if store.writable:
+            store.write("summary.json", json.dumps(with_check(summary), indent=1).encode())
+            store.write("report.html", report(summary, given.command, {}).encode())
+    run = GuardRun(guard, folder, summary, tables, store.writable)
+    observer.ended(run)
+    return run

@@ -1,0 +1,98 @@
+"""Tells a terminal how far a campaign is, and its results."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from holdfast.base.console import console, marked
+from holdfast.base.progress import progress_bar
+from holdfast.fault.results.tables import (
+    effects_table,
+    independent_table,
+    pairs_table,
+    percent,
+)
+
+from .campaign import CampaignResult, GuardRun, Observer, Prepared
+from .spec import UnitStatistics
+
+__all__ = ["ConsoleObserver"]
+
+
+class ConsoleObserver(Observer):
+    """Prints what a campaign does."""
+
+    def doing(self, what: str) -> AbstractContextManager[Any]:
+        return console.status(what)
+
+    def planned(self, prepared: Prepared) -> None:
+        """Prints the population, and what is drawn of it."""
+        spec, plan = prepared.spec, prepared.plan
+        excluded = ", ".join(f"{name} {bits:,} bits" for name, bits in plan.excluded.items())
+        whole = sorted(plan.tried_whole(spec.counts))
+        text = (
+            f" on {spec.program.config.name}, {len(spec.codes)} image(s) of "
+            f"{prepared.settings.images.name}: {plan.space.bits():,} bits x {plan.cycles:,} "
+            f"{'tiles' if plan.shortcuts.first_mac else 'cycles'}, {plan.total:,} faults, "
+            f"{sum(spec.counts.values()):,} drawn. "
+        )
+        text += f"All faults of {', '.join(whole)}, each once. " if whole else ""
+        text += f"Not injected: {excluded}." if excluded else "Nothing is excluded."
+        console.print(marked((spec.program.graph.network, "bold"), text))
+
+    def damaged(self, what: str) -> None:
+        console.print(f"{what.removesuffix('.')}: its unit is computed again.")
+
+    @contextmanager
+    def computing(self, guard: str, faults: int) -> Iterator[Callable[[UnitStatistics], None]]:
+        began = time.monotonic()
+        spent = UnitStatistics()
+        with progress_bar() as progress:
+            task = progress.add_task(f"Faults, guard {guard}", total=faults, rate="")
+
+            def tell(total: UnitStatistics) -> None:
+                nonlocal spent
+                spent = total
+                rate = f"{total.faults / (time.monotonic() - began):,.0f} faults/s"
+                progress.update(task, completed=total.faults, rate=rate)
+
+            yield tell
+        console.print(
+            f"{spent.faults:,} faults in {time.monotonic() - began:.1f} s; {spent.shortcuts:.1f} s "
+            f"of processor time, and {spent.audit:.1f} s for {spent.audited} of them by plain RTL; "
+            f"{spent.carried:,} corruptions through the golden model."
+        )
+
+    def ended(self, run: GuardRun) -> None:
+        summary, checked = run.summary, run.summary["audit"]
+        console.print(effects_table(summary, run.guard))
+        console.print(
+            f"Weighted by population: SDC-1 {percent(summary['total']['sdc1'])} %, output or end "
+            f"wrong (AVF) {percent(summary['total']['avf'])} %."
+        )
+        if accuracy := summary["accuracy"]:
+            console.print(
+                f"{accuracy['golden']} of {accuracy['images']} images are classified rightly "
+                f"without a fault; an upset costs {percent(accuracy['drop'])} % of accuracy."
+            )
+        console.print(
+            f"Audit: {checked['checked']} faults again by plain RTL, "
+            f"{checked['disagreements']} disagreements."
+        )
+        for fault in checked["faults"]:
+            console.print(marked((f"{fault}: plain RTL disagrees.", "bold red")))
+        files = f"{run.folder / 'report.html'} and {run.folder / 'summary.json'}"
+        console.print(f"{files} {'written' if run.written else 'lie there, on a read-only disk'}.")
+
+    def compared(self, result: CampaignResult) -> None:
+        """Prints the comparisons between guard settings and with other campaigns."""
+        first = next(iter(result.runs))
+        if result.pairs:
+            console.print(pairs_table(f"guard {first}", result.pairs))
+        for name, found in result.against.items():
+            console.print(
+                pairs_table(name, {first: found["pairs"]})
+                if "pairs" in found
+                else independent_table(name, found)
+            )

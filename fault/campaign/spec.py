@@ -1,0 +1,161 @@
+"""What a campaign is made of: its settings, its work units, and what a unit took."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.base.errors import HoldfastError
+from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
+from holdfast.fault.sampling.plan import (
+    MOST_FAULTS,
+    Filters,
+    UpsetModel,
+)
+from holdfast.nn.compiler.program import Program
+from holdfast.nn.graph.guard_modes import GuardSettings
+from holdfast.sim.netlist.netlist import Netlist
+
+__all__ = ["CONTROL", "CampaignSpec", "UnitId", "UnitStatistics"]
+
+
+CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
+"""Structures of registers without a closed form, and how many faults in them are many."""
+_MOST_UNITS = 1_000_000
+_NUMBER = re.compile("[0-9]{1,12}")
+
+
+class UnitId(NamedTuple):
+    """A work unit: some faults of a structure, such as ``weight-000003``."""
+
+    structure: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.structure}-{self.number:06d}"
+
+    @classmethod
+    def parse(cls, text: str) -> "UnitId | None":
+        """Reads a unit's name; None if the text is none."""
+        structure, _, number = text.rpartition("-")
+        return cls(structure, int(number)) if _NUMBER.fullmatch(number) else None
+
+
+@dataclass(frozen=True)
+class CampaignSpec:
+    """What all units of a campaign share.
+
+    Attributes
+    ----------
+    codes : int8 [N, C, H, W]
+        The images; every fault is injected into each.
+    labels : int64 [N] or None
+    counts : dict of int
+        Faults of every structure.
+    size : int
+        Faults of a unit.
+    audit : float
+        Share of the faults that are computed again by plain RTL.
+    golden : Path or None
+        Folder of the golden runs; without it every process records its own.
+    patterns : bool
+        Store what was wrong in the layer that was struck.
+    """
+
+    program: Program
+    netlist: Netlist
+    guard: GuardSettings
+    codes: NDArray[np.int8]
+    labels: NDArray[np.int64] | None
+    model: UpsetModel
+    filters: Filters
+    counts: dict[str, int]
+    size: int
+    seed: int
+    audit: float
+    golden: Path | None = None
+    spacing: int = 64
+    shortcuts: Shortcuts = EXACT
+    patterns: bool = False
+
+    @property
+    def watches_registers(self) -> bool:
+        """Whether to find out in advance when wrong bits of registers are seen: it takes seconds,
+        and pays for single upsets of many.
+        """
+        many = sum(self.counts.get(name, 0) for name in CONTROL) >= _MANY
+        return many and self.model == UpsetModel()
+
+    def units(self) -> list[UnitId]:
+        """Lists all units, structures taking turns."""
+        numbered = [
+            (number, position, UnitId(structure, number))
+            for position, (structure, count) in enumerate(self.counts.items())
+            for number in range(-(-count // self.size))
+        ]
+        return [unit for _, _, unit in sorted(numbered)]
+
+    def faults(self, unit: UnitId) -> int:
+        """Counts the faults of a unit; none are left of one that does not exist."""
+        return min(self.size, self.counts.get(unit.structure, 0) - unit.number * self.size)
+
+    def check_size(self) -> None:
+        """Raises a HoldfastError where a campaign is larger than any can be."""
+        units = sum(-(-count // self.size) for count in self.counts.values())
+        sizes = ("faults", sum(self.counts.values()), MOST_FAULTS), ("units", units, _MOST_UNITS)
+        for what, found, most in sizes:
+            if found > most:
+                raise HoldfastError(f"a campaign has at most {most:,} {what}, not {found:,}.")
+
+    def doubling_rounds(self, whole: Collection[str] = ()) -> list[list[UnitId]]:
+        """Splits the units into parts that double the faults of every structure, to stop early.
+
+        Parameters
+        ----------
+        whole : collection of str
+            Structures of which all faults are tried: in the first part, because some of them in
+            order are no sample.
+        """
+        parts: list[list[UnitId]] = []
+        for unit in self.units():
+            index = 0 if unit.structure in whole else unit.number.bit_length()
+            while len(parts) <= index:
+                parts.append([])
+            parts[index].append(unit)
+        return parts
+
+
+@dataclass
+class UnitStatistics:
+    """Time that a unit took, in seconds, and what for.
+
+    Attributes
+    ----------
+    faults : int
+        Results: faults times images.
+    shortcuts, audit : float
+        The faults, and computing some of them again.
+    audited, disagreements, carried : int
+        Faults computed again, and those of them that differed; corruptions carried through the
+        golden model.
+    """
+
+    faults: int = 0
+    shortcuts: float = 0.0
+    audit: float = 0.0
+    audited: int = 0
+    disagreements: int = 0
+    carried: int = 0
+    paths: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: "UnitStatistics") -> None:
+        """Adds what another unit took."""
+        for name, value in vars(other).items():
+            if name != "paths":
+                setattr(self, name, getattr(self, name) + value)
+        for path, count in other.paths.items():
+            self.paths[path] = self.paths.get(path, 0) + count
