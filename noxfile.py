@@ -184,6 +184,7 @@ def bench(session: nox.Session) -> None:
     campaign: faults per second; kills: a campaign killed again and again.
     boards: the guard's cost after place and route; peer: the bias of another injector's shortcuts;
     intervals: how often intervals hold the truth. extras: how much each extra installs.
+    tables: the docs' tables of measured figures, from the JSON of the others.
     """
     known = (
         "accelerator",
@@ -194,6 +195,7 @@ def bench(session: nox.Session) -> None:
         "intervals",
         "kills",
         "peer",
+        "tables",
     )
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
