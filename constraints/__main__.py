@@ -17,6 +17,9 @@ from holdfast.base.console import console
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import make_folder, write_atomically, write_json
 from holdfast.base.versions import versions
+from holdfast.constraints.families.base import Cost
+from holdfast.constraints.families.nextpnr import NextpnrFamily
+from holdfast.constraints.families.registry import FAMILIES
 from holdfast.constraints.flow.bitstream import (
     Placed,
     Synthesized,
@@ -27,7 +30,6 @@ from holdfast.constraints.flow.bitstream import (
 )
 from holdfast.constraints.flow.eda_tools import program
 from holdfast.constraints.flow.place_flow import NotRouted, PlaceFlow
-from holdfast.constraints.flow.synthesis import Cost
 from holdfast.constraints.flow.vivado import run_project, write_project
 from holdfast.gen.config import AcceleratorConfig
 
@@ -78,7 +80,8 @@ def bitstream(
         found = replace(found, checksum=checksum)
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
     options.check_range(0, chosen.rows * chosen.cols, **{"--lut-multipliers": lut_multipliers})
-    for name in ("yosys", *(PlaceFlow.programs(found) if found.open else [])):
+    placeable = isinstance(FAMILIES[found.family], NextpnrFamily)
+    for name in ("yosys", *(PlaceFlow.programs(found) if placeable else [])):
         program(name)
     folder = output / board
     make_folder(folder)
@@ -96,7 +99,7 @@ def bitstream(
         )
         check_fit(found, cost)
         summary = _facts(found, chosen, lut_multipliers, cost)
-        if found.open:
+        if placeable:
             placed = _place(found, design, seeds, progress)
             summary |= _placement(placed, force, found, folder)
         else:
@@ -104,7 +107,7 @@ def bitstream(
             command = write_project(found, chosen, folder)
     summary |= {"seconds": round(time.monotonic() - begin, 1), "versions": versions()}
     write_json(folder / "summary.json", summary)
-    if found.open:
+    if placeable:
         return _verdict(found, summary, force, folder)
     return _vivado(command, folder)
 

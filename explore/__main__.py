@@ -24,6 +24,7 @@ from holdfast.base.files import (
 from holdfast.base.progress import progress_bar
 from holdfast.base.text import printable
 from holdfast.base.versions import versions
+from holdfast.constraints.families.registry import FAMILIES
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.fault.simulate import MOST_IMAGES
 from holdfast.gen.config import AcceleratorConfig
@@ -66,7 +67,7 @@ def explore(
     ] = "",
     arrays: Annotated[str, options.text("Rows x columns, such as 4x4,16x8.")] = "",
     guards: Annotated[str, options.text(f"Of {', '.join(GUARDS)}.")] = "",
-    targets: Annotated[str, options.text("Of ecp5, xc7, xcup, ice40, gowin.")] = "",
+    targets: Annotated[str, options.text(f"Of {', '.join(FAMILIES)}.")] = "",
     faults: Annotated[
         int | None, options.whole(0, MOST_FAULTS, "Upsets per network and array; 0: none.")
     ] = None,

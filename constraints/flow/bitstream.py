@@ -24,6 +24,8 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import make_folder, write_atomically
 from holdfast.constraints.boards import Board
 from holdfast.constraints.design.top import DOUBLE, TOP, board_verilog
+from holdfast.constraints.families.base import Cost
+from holdfast.constraints.families.registry import FAMILIES
 from holdfast.gen.config import AcceleratorConfig
 
 from .eda_tools import program, program_identity
@@ -34,7 +36,6 @@ from .place_flow import (
     NotInTime,
     PlaceFlow,
 )
-from .synthesis import FAMILIES, Cost, count
 from .yosys_flow import YosysFlow
 
 __all__ = ["DESIGN", "Placed", "Synthesized", "check_fit", "pack", "place", "synthesize_board"]
@@ -146,7 +147,7 @@ def synthesize_board(
         _mark(place, key, outputs)
     cells = json.loads((place / _STATISTICS).read_text(encoding="utf-8"))["modules"][f"\\{TOP}"]
     by_type = cells["num_cells_by_type"]
-    return Synthesized(place, count(by_type, family), by_type)
+    return Synthesized(place, family.cells.cost(by_type), by_type)
 
 
 def _mapping(flat: str, config: AcceleratorConfig, lut_multipliers: int) -> str:

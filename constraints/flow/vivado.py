@@ -6,7 +6,6 @@ write_project(find_board("pynq_z2"), config, Path("build/bitstream/pynq_z2"))
 import contextlib
 import io
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from edalize.flows.vivado import Vivado
@@ -16,6 +15,8 @@ from holdfast.base.files import write_atomically
 from holdfast.base.processes import run_tool
 from holdfast.constraints.boards import Board
 from holdfast.constraints.design.top import TOP, board_verilog
+from holdfast.constraints.families.registry import FAMILIES
+from holdfast.constraints.families.xilinx import Processor, XilinxFamily
 from holdfast.constraints.zynq import network_file, registers_file
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import ADDRESS_BITS
@@ -29,47 +30,10 @@ _WRAPPER = "holdfast_axi"
 _DESIGN = "system"
 
 
-@dataclass(frozen=True)
-class _Processor:
-    """A processing system in a block design."""
-
-    ip: str
-    bus: str
-    bus_clock: str
-    clock: str
-    reset: str
-    interrupt: str
-    base: int
-    automation: str
-    settings: tuple[tuple[str, str], ...]
-
-
-def _processor(board: Board) -> _Processor:
-    mhz = f"{board.core_mhz:g}"
-    if board.family == "xc7":
-        return _Processor(
-            "xilinx.com:ip:processing_system7:5.5", "M_AXI_GP0", "M_AXI_GP0_ACLK", "FCLK_CLK0",
-            "FCLK_RESET0_N", "IRQ_F2P", 0x4000_0000,
-            "apply_bd_automation -rule xilinx.com:bd_rule:processing_system7 "
-            '-config {make_external "FIXED_IO, DDR" apply_board_preset "0"} $ps',
-            (
-                ("PCW_USE_M_AXI_GP0", "1"),
-                ("PCW_USE_FABRIC_INTERRUPT", "1"),
-                ("PCW_IRQ_F2P_INTR", "1"),
-                ("PCW_FPGA0_PERIPHERAL_FREQMHZ", mhz),
-            ),
-        )  # fmt: skip
-    return _Processor(
-        "xilinx.com:ip:zynq_ultra_ps_e:3.5", "M_AXI_HPM0_FPD", "maxihpm0_fpd_aclk", "pl_clk0",
-        "pl_resetn0", "pl_ps_irq0", 0xA000_0000, "",
-        (
-            ("PSU__USE__M_AXI_GP0", "1"),
-            ("PSU__USE__M_AXI_GP1", "0"),
-            ("PSU__USE__M_AXI_GP2", "0"),
-            ("PSU__USE__IRQ0", "1"),
-            ("PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ", mhz),
-        ),
-    )  # fmt: skip
+def _processor(board: Board) -> Processor:
+    family = FAMILIES[board.family]
+    assert isinstance(family, XilinxFamily), board.family
+    return family.processor(board.core_mhz)
 
 
 def axi_wrapper(board: Board) -> str:

@@ -38,7 +38,7 @@ class AreaMeasurement:
         )
 
     def run(self) -> dict[str, Any]:
-        """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.flow.synthesis.Cost`."""
+        """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.families.base.Cost`."""
         # The name leaves out what two networks of one study may differ in.
         name = f"{self.config.name}_{self.target}_{digest(asdict(self.config))[:8]}"
         found = synthesize(emit(self.config, _TOP), _TOP, self.target, self.folder / name)

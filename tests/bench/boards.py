@@ -20,6 +20,8 @@ from holdfast.base.console import console
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import make_folder, write_atomically
 from holdfast.constraints.boards import Board, board_names, find_board
+from holdfast.constraints.families.nextpnr import NextpnrFamily
+from holdfast.constraints.families.registry import FAMILIES
 from holdfast.constraints.flow.bitstream import (
     Placed,
     check_fit,
@@ -48,7 +50,7 @@ def boards(
     make_folder(output.parent)
     results: dict[str, Any] = json.loads(output.read_text()) if output.is_file() else {}
     for found in chosen:
-        if not found.open:
+        if not isinstance(FAMILIES[found.family], NextpnrFamily):
             if board:
                 raise HoldfastError(f"{found.title} has no open place and route.")
             continue

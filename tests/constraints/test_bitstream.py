@@ -8,9 +8,9 @@ import holdfast.constraints.__main__ as command
 from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.boards import find_board
+from holdfast.constraints.families.base import Cost
 from holdfast.constraints.flow import bitstream, eda_tools
 from holdfast.constraints.flow.bitstream import Placed, check_fit, read_report
-from holdfast.constraints.flow.synthesis import Cost
 from holdfast.gen.config import AcceleratorConfig
 
 pytestmark = pytest.mark.slow

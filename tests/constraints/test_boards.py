@@ -9,7 +9,7 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.boards import board_names, find_board
-from holdfast.constraints.design.pll import find_setting
+from holdfast.constraints.families.registry import FAMILIES
 
 ISSUE = {"ulx3s", "icebreaker", "tangnano20k", "arty_a7_100", "pynq_z2", "kv260"}
 
@@ -94,7 +94,7 @@ def test_unknown_board():
 )
 def test_pll(family, source, target):
     """Frequencies of loop and oscillator, from the block diagrams in the vendors' guides."""
-    setting = find_setting(family, source, target)
+    setting = FAMILIES[family].dividers(source, target)
     detector = source / setting.divide
     if family in ("ecp5", "gowin"):
         output = detector * setting.multiply
@@ -114,4 +114,4 @@ def test_pll(family, source, target):
 
 def test_pll_out_of_reach():
     with pytest.raises(HoldfastError, match=r"cannot make 81\.37 MHz of 25 MHz"):
-        find_setting("ecp5", 25, 81.37)
+        FAMILIES["ecp5"].dividers(25, 81.37)

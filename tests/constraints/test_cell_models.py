@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from holdfast.constraints.design.gate_level import with_cells
-from holdfast.constraints.flow.synthesis import FAMILIES
+from holdfast.constraints.families.registry import FAMILIES
 from holdfast.constraints.flow.yosys_flow import YosysFlow
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Port
@@ -80,7 +80,7 @@ def test_memories(family, tmp_path):
     YosysFlow.run_script(tmp_path, "design.v", script, ["out.v"])
     netlist = (tmp_path / "out.v").read_text()
     assert all(f"  {name} #(" in netlist for name in CELLS[family])
-    model = CompiledModel(with_cells(family, netlist, "top", ports, "clk"))
+    model = CompiledModel(with_cells(FAMILIES[family], netlist, "top", ports, "clk"))
 
     rng = np.random.default_rng(5)
     words = {shape: np.zeros(shape[0], object) for shape in shapes}
@@ -131,7 +131,7 @@ def test_memories(family, tmp_path):
 
 
 def start(family, text):
-    CompiledModel(with_cells(family, text, "top", (Port("clk", 1, "input"),), "clk")).step()
+    CompiledModel(with_cells(FAMILIES[family], text, "top", (Port("clk", 1, "input"),), "clk")).step()
 
 
 @pytest.mark.parametrize(

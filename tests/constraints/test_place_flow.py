@@ -11,6 +11,7 @@ import holdfast.constraints.__main__ as command
 from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.boards import find_board
+from holdfast.constraints.families.base import Cost
 from holdfast.constraints.flow import bitstream
 from holdfast.constraints.flow.bitstream import REPORT, Placed, Synthesized
 from holdfast.constraints.flow.place_flow import (
@@ -22,7 +23,6 @@ from holdfast.constraints.flow.place_flow import (
     NotRouted,
     PlaceFlow,
 )
-from holdfast.constraints.flow.synthesis import Cost
 from holdfast.gen.config import AcceleratorConfig
 
 

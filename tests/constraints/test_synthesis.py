@@ -3,7 +3,8 @@
 import pytest
 
 from holdfast.base.errors import HoldfastError
-from holdfast.constraints.flow.synthesis import Cost, synthesize
+from holdfast.constraints.families.base import Cost
+from holdfast.constraints.flow.synthesis import synthesize
 
 DESIGN = r"""
 module \top.mul_0 (input clk, input signed [7:0] a, b, output reg signed [15:0] p);

@@ -14,8 +14,8 @@ import holdfast.constraints.__main__ as command
 from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.boards import find_board
+from holdfast.constraints.families.base import Cost
 from holdfast.constraints.flow.bitstream import Synthesized
-from holdfast.constraints.flow.synthesis import Cost
 from holdfast.constraints.flow.vivado import axi_wrapper, write_project
 from holdfast.constraints.zynq import network_file, registers_file
 from holdfast.constraints.zynq_driver import Holdfast, HoldfastBoardError

@@ -12,7 +12,8 @@ import holdfast.explore.__main__ as command
 import holdfast.fault.__main__ as campaign
 from holdfast.base.cache import Cache
 from holdfast.base.command import run
-from holdfast.constraints.flow.synthesis import Cost, Synthesis
+from holdfast.constraints.families.base import Cost
+from holdfast.constraints.flow.synthesis import Synthesis
 from holdfast.explore.exploration import plan_points
 from holdfast.explore.measurements import area
 from holdfast.explore.measurements.images import test_sets as image_sets

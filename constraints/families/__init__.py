@@ -1,0 +1,1 @@
+"""The FPGA families: one file each with all that a family's tools and cells need."""
