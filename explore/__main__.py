@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE
 from rich.table import Table
 
 from holdfast.base import options
@@ -22,12 +21,13 @@ from holdfast.base.files import (
     write_json,
 )
 from holdfast.base.progress import progress_bar
+from holdfast.base.table import plain_table
 from holdfast.base.text import printable
 from holdfast.base.versions import versions
 from holdfast.constraints.families.registry import FAMILIES
 from holdfast.fault.sampling.plan import MOST_FAULTS
-from holdfast.fault.simulate import MOST_IMAGES
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.data.choice import MOST_IMAGES
 from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.sim.tools import find_tools
 
@@ -216,8 +216,7 @@ def _measure(wanted: list[Measurement], store: Cache, jobs: int) -> None:
 
 def _table(summary: dict[str, Any]) -> Table:
     target = summary["study"]["targets"][0]
-    table = Table(title=f"Explored; area on {target}", box=SIMPLE, pad_edge=False, padding=0)
-    table.add_column("network", overflow="fold")
+    table = plain_table(f"Explored; area on {target}", "network", wrap=True)
     placed = any(point["milliseconds"] for point in summary["points"])
     names = ["array", "guard", "acc. %", "SDC-1 %", "LUT", "DSP", "kcycles"]
     for name in (*names, *(["ms"] if placed else []), "front"):
@@ -299,9 +298,8 @@ def _check_point(point: dict[str, Any]) -> None:
 
 def _fallen(candidates: list[Candidate]) -> Table:
     """Why the nearest points fell out."""
-    table = Table(title="Nearest points", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("point", "LUT", "accuracy, low", "SDC-1, high", "misses"):
-        table.add_column(name, justify="left" if name in ("point", "misses") else "right")
+    columns = ("point", "LUT", "accuracy, low", "SDC-1, high", "misses")
+    table = plain_table("Nearest points", *columns, left=("misses",), gap=1, wrap=True)
     for candidate in candidates[:_NEAR]:
         table.add_row(
             candidate.point["name"],

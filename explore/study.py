@@ -15,8 +15,9 @@ from holdfast.explore.measurements.model_faults import named_model
 from holdfast.explore.measurements.networks import file_of, load
 from holdfast.fault.model.space import STRUCTURES
 from holdfast.fault.sampling.plan import MOST_FAULTS
-from holdfast.fault.simulate import MOST_IMAGES, configuration
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.configuration import configuration
+from holdfast.nn.data.choice import MOST_IMAGES
 from holdfast.nn.graph.guard_modes import GUARDS
 
 __all__ = ["Point", "Study", "with_guard"]

@@ -17,10 +17,11 @@ from holdfast.fault.sampling.plan import (
     Filters,
     UpsetModel,
 )
+from holdfast.nn.compiler.configuration import configuration
+from holdfast.nn.data.choice import images_for
 from holdfast.nn.graph.shipped import load_network
 
 from . import options as given
-from .simulate import configuration, images_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -11,9 +11,8 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.options import words
 from holdfast.base.text import shown
 from holdfast.fault.sampling.plan import MOST_FAULTS
+from holdfast.nn.data.choice import MOST_IMAGES
 from holdfast.nn.graph.guard_modes import GUARDS
-
-from .simulate import MOST_IMAGES
 
 __all__ = ["element", "rates"]
 

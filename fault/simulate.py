@@ -1,17 +1,14 @@
-"""The main job: every layer of a network on the simulated RTL, then faults in it."""
+"""The command of the main job: every layer of a network on the simulated RTL, then faults in it."""
 
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-import torch
 import typer
-from rich.box import SIMPLE
-from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -20,76 +17,41 @@ from holdfast.base.command import run
 from holdfast.base.console import console, marked
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import make_folder, write_atomically
-from holdfast.base.progress import progress_bar
+from holdfast.base.progress import Progress, progress_bar
+from holdfast.base.table import plain_table
 from holdfast.base.text import shown
 from holdfast.base.versions import versions
-from holdfast.fault.injection.layerwise import (
-    Row,
-    check_not_streamed,
-    inject,
-    layer_cycles,
-    paired,
-    summarize,
-)
+from holdfast.fault.injection.layerwise import check_not_streamed
 from holdfast.fault.injection.replay import replay as replay_fault
 from holdfast.fault.model.fault import Fault
-from holdfast.fault.model.space import FaultSpace
-from holdfast.fault.outcome.classify import FaultResult
-from holdfast.fault.results.tables import fault_table, interval, pairs_sentence
-from holdfast.fault.sampling.sample import sample
+from holdfast.fault.results.tables import (
+    divergence_table,
+    fault_table,
+    interval,
+    pairs_sentence,
+)
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.configuration import configuration
 from holdfast.nn.compiler.listing import listing as program_listing
-from holdfast.nn.compiler.program import Program, Step, compile_graph
-from holdfast.nn.data.cifar import (
-    ImageSet,
-    find_data,
-    generated_images,
-    test_images,
-)
-from holdfast.nn.data.images import check_network
-from holdfast.nn.graph.golden import Golden, classes
-from holdfast.nn.graph.graph import Graph
-from holdfast.nn.graph.guard_modes import (
-    GUARD_OFF,
-    GUARDS,
-    GuardSettings,
-    guard_name,
-    named_guard,
-)
-from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.data.choice import MOST_IMAGES
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, guard_name, named_guard
 from holdfast.nn.graph.shipped import load_network
-from holdfast.nn.quantization.guard_bounds import tighter_bounds
 from holdfast.sim.cocotb.build import Build, build_cocotb
 from holdfast.sim.compiled.build import CompiledBuild, build_compiled
-from holdfast.sim.layers import (
-    GoldenRun,
-    LayerRun,
-    golden_run,
-    run_layers,
-)
+from holdfast.sim.layers import LayerRun
 from holdfast.sim.machine.roofline import roofline as layer_roofline
 from holdfast.sim.machine.roofline import roofline_table
 from holdfast.sim.netlist.accelerator import accelerator_netlist
-from holdfast.sim.tools import find_tools
 
-__all__ = ["MOST_IMAGES", "app"]
+from . import options as given
+from .simulation import Setup, Upsets, chosen_steps, guard_cost, prepare
+from .simulation import simulate as run_simulation
+
+__all__ = ["app"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 ENGINES = ("cocotb", "fast")
-MOST_IMAGES = 10_000
-"""As many as the largest test set has."""
-
-
-@dataclass
-class Job:
-    """What a run works on."""
-
-    graph: Graph
-    program: Program
-    images: ImageSet
-    golden: GoldenRun
-    guard: GuardSettings
-    seed: int
 
 
 @app.command(
@@ -99,13 +61,11 @@ class Job:
     "nox -s sim -- --replay stem/i0/c1234/array__pe_3_4__weight[5]"
 )
 def simulate(
-    network: Annotated[
-        str, options.text("Shipped network, or path of a .safetensors model.", paths=True)
-    ] = "resnet8",
+    network: given.Network = "resnet8",
     layers: Annotated[str, options.text("Layers to run, comma-separated; all if empty.")] = "",
-    config: Annotated[Path | None, options.path("Accelerator configuration, TOML.")] = None,
-    rows: Annotated[int | None, options.whole(1, 16, "Array rows (default 8).")] = None,
-    cols: Annotated[int | None, options.whole(1, 16, "Array columns (default 8).")] = None,
+    config: given.Config = None,
+    rows: given.Rows = None,
+    cols: given.Cols = None,
     images: Annotated[int, options.whole(1, MOST_IMAGES, "Images to run.")] = 1,
     faults: Annotated[
         int,
@@ -122,10 +82,8 @@ def simulate(
     pair: Annotated[
         bool, typer.Option("--paired", help="Inject every fault with the guard off and on.")
     ] = False,
-    seed: Annotated[int, options.whole(0, options.LAST_SEED, "Seed of images and faults.")] = 1,
-    data: Annotated[
-        Path | None, options.path("CIFAR-10 data; without any, images are generated.")
-    ] = None,
+    seed: given.Seed = 1,
+    data: given.Data = None,
     engine: Annotated[
         str, options.text("cocotb, or fast: compiled C++ with the same results.")
     ] = "cocotb",
@@ -151,325 +109,194 @@ def simulate(
     began = time.monotonic()
     _check_engine(engine, stall, waves, replay)
     if replay:
-        Fault.parse(replay)
+        Fault.parse(replay, in_layer=True)
     graph = load_network(network)
     chosen = configuration(graph, config, rows, cols)
     setting = named_guard(guard, chosen)
     if pair and setting == GUARD_OFF:
         raise HoldfastError("--paired compares the guard off and on; here it is off.")
     program = compile_graph(graph, chosen)
-    steps = _steps(program, layers)
+    steps = chosen_steps(program, options.words(layers))
     if listing:
         console.print("\n".join(program_listing(program)))
         return 0
     if faults:
         check_not_streamed(program, [step.name for step in steps])
-    find_tools()
-    image_set = images_for(graph, data, images, seed)
+    setup = prepare(program, setting, images, data, seed)
     for folder in (output, *([waves] if waves else [])):
         make_folder(folder)
-    codes = image_codes(image_set.images, graph.act_bits)
-    job = Job(graph, program, image_set, golden_run(program, codes, setting), setting, seed)
-
-    console.print(_headline(job))
-    with console.status(f"Generating and compiling the {chosen.rows}x{chosen.cols} accelerator"):
-        netlist = accelerator_netlist(chosen)
-        build: Build | CompiledBuild
-        if engine == "fast":
-            build = build_compiled(netlist)
-        else:
-            build = build_cocotb(netlist, waves=bool(waves or replay))
+    console.print(_headline(setup))
+    build = _built(chosen, engine, bool(waves or replay))
     if isinstance(build, Build) and replay:
-        _replay(job, build, replay, output / "replay")
+        _replay(setup, build, replay, output / "replay")
         return 0
-
-    runs = _run_layers(job, build, steps, stall, waves)
-    console.print(_layer_table(job, runs))
-    if roofline:
-        console.print(_roofline(job, runs))
-    wrong = sum(run.mismatches for run in runs)
-    results: list[FaultResult] = []
-    totals: dict[str, Any] = {}
-    if faults and not wrong:
-        results, totals = _inject(job, build, steps, faults, pair)
+    with closing(_Shown(setup, len(steps), roofline, faults > 0)) as bars:
+        found = run_simulation(
+            setup, build, steps, faults=faults, pair=pair, stall=stall,
+            waves=waves / "layers.vcd" if waves else None,
+            on_layer=bars.layer, on_layers=bars.layers, on_fault=bars.fault,
+        )  # fmt: skip
+    summary = found.summary()
+    if found.upsets:
+        _print_upsets(setup, found.upsets)
         if pair:
-            totals["guard_on_clean_images"] = _guard_cost(job, data)
-
-    summary = {
-        "network": graph.network,
-        "accuracy": graph.provenance.get("accuracy", {}),
-        "images": {"set": image_set.name, "count": len(image_set.images)},
-        "seed": seed,
-        "guard": guard_name(setting),
-        "engine": engine,
-        "config": asdict(chosen),
-        "layers": [asdict(run) for run in runs],
-        "faults": [asdict(result) for result in results],
-        "totals": {
-            "macs": sum(run.macs for run in runs),
-            "cycles": sum(run.cycles for run in runs),
-            "mismatches": wrong,
-            "faults": totals,
-        },
-        "seconds": round(time.monotonic() - began, 1),
-        "versions": versions(),
-    }
+            summary["totals"]["faults"]["guard_on_clean_images"] = _guard_cost(setup, data)
+    summary |= {"seconds": round(time.monotonic() - began, 1), "versions": versions()}
     write_atomically(output / "summary.json", json.dumps(summary, indent=1).encode())
     console.print(f"{output / 'summary.json'} written, {summary['seconds']} s.")
-    if wrong:
-        console.print(marked((f"{wrong} outputs differ from the golden model.", "bold red")))
-        return 1
-    return 0
+    if found.mismatches:
+        wrong = f"{found.mismatches} outputs differ from the golden model."
+        console.print(marked((wrong, "bold red")))
+    return 1 if found.mismatches else 0
 
 
-def _inject(
-    job: Job, build: Build | CompiledBuild, steps: list[Step], count: int, pair: bool
-) -> tuple[list[FaultResult], dict[str, Any]]:
-    """Inject sampled faults and print their tables; with ``pair`` also with the guard off."""
-    codes = torch.from_numpy(job.golden.codes)
-    space = FaultSpace.of(build.netlist)
-    names = {step.name for step in steps}
-    with console.status("Timing the layers"):
-        cycles = layer_cycles(build, job.program, codes[:1])
-    cycles = {name: value for name, value in cycles.items() if name in names}
-    faults = sample(space, cycles, len(codes), count, seed=job.seed)
-    with progress_bar() as progress:
-        task = progress.add_task("Faults in RTL", total=len(faults), rate="")
-        began = time.monotonic()
+def _built(config: AcceleratorConfig, engine: str, waves: bool) -> Build | CompiledBuild:
+    with console.status(f"Generating and compiling the {config.rows}x{config.cols} accelerator"):
+        netlist = accelerator_netlist(config)
+        return build_compiled(netlist) if engine == "fast" else build_cocotb(netlist, waves=waves)
 
-        def advance(done: int, total: int) -> None:
-            rate = f"{done / (time.monotonic() - began):.1f} faults/s"
-            progress.update(task, completed=done, total=total, rate=rate)
 
-        if pair:
-            off, results = paired(build, job.program, codes, faults, job.guard, advance)
-        else:
-            results = inject(build, job.program, codes, faults, job.guard, advance)
-    layers = len({result.layer for result in results})
+class _Shown:
+    """Shows what is done: a bar for layers, their table, a bar for faults."""
+
+    def __init__(self, setup: Setup, steps: int, roofline: bool, faults: bool):
+        self.setup, self.total = setup, steps * len(setup.codes)
+        self.roofline, self.faults = roofline, faults
+        self.cycles = self.done = 0
+        self.bar: Progress | None = None
+        self.timing = console.status("Timing the layers")
+
+    def close(self) -> None:
+        self.timing.stop()
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def _show(self, what: str, done: int, total: int, count: float, unit: str) -> None:
+        if self.bar is None:
+            self.bar = progress_bar()
+            self.bar.start()
+            self.task = self.bar.add_task(what, total=total, rate="")
+            self.began = time.monotonic()
+        rate = f"{count / max(time.monotonic() - self.began, 1e-9):,.1f} {unit}"
+        self.bar.update(self.task, completed=done, rate=rate)
+
+    def layer(self, run: LayerRun) -> None:
+        self.cycles += run.cycles
+        self.done += 1
+        self._show("Layers on RTL", self.done, self.total, self.cycles / 1e3, "k cycles/s")
+
+    def layers(self, runs: list[LayerRun]) -> None:
+        self.close()
+        console.print(_layer_table(self.setup, runs))
+        if self.roofline:
+            console.print(_roofline(self.setup, runs))
+        if self.faults:
+            self.timing.start()
+
+    def fault(self, done: int, total: int) -> None:
+        self.timing.stop()
+        self._show("Faults in RTL", done, total, done, "faults/s")
+
+
+def _print_upsets(setup: Setup, upsets: Upsets) -> None:
+    layers = len({result.layer for result in upsets.results})
     what = f"Single-bit upsets in {layers} layers, uniform over bits x cycles of a structure"
-    rows = summarize(results, space, cycles)
-    totals = {"by_structure": [_row_json(row) for row in rows]}
-    if pair:
-        without = summarize(off, space, cycles)
-        console.print(fault_table(without, f"{what}\nguard off"))
-        totals["guard_off"] = [_row_json(row) for row in without]
-        totals["faults_guard_off"] = [asdict(result) for result in off]
-    state = "off" if job.guard == GUARD_OFF else f"on ({guard_name(job.guard)})"
-    console.print(fault_table(rows, f"{what}\nguard {state}"))
-    weighted = rows[-1].shares
+    state = "off" if setup.guard == GUARD_OFF else f"on ({guard_name(setup.guard)})"
+    if upsets.rows_off:
+        console.print(fault_table(upsets.rows_off, f"{what}\nguard off"))
+    console.print(fault_table(upsets.rows, f"{what}\nguard {state}"))
+    total = upsets.rows[-1]
     console.print(
-        f"{rows[-1].bits:,} bits x {sum(cycles.values()):,} cycles. Weighted by population: "
-        + ", ".join(f"{name} {interval(weighted[name])}" for name in ("sdc1", "undetected_sdc1"))
+        f"{total.bits:,} bits x {sum(upsets.cycles.values()):,} cycles. Weighted by population: "
+        + ", ".join(f"{n} {interval(total.shares[n])}" for n in ("sdc1", "undetected_sdc1"))
         + "."
     )
-    if pair:
-        console.print(pairs_sentence(off, results))
-    return results, totals
+    if upsets.rows_off:
+        console.print(pairs_sentence(upsets.off, upsets.results))
 
 
-def _guard_cost(job: Job, data: Path | None) -> dict[str, Any]:
-    """What the guard does to clean images: all test images at hand, or 200 generated ones."""
-    images = test_images(data) if find_data(data) else generated_images(200, job.seed)
-    codes = image_codes(images.images, job.graph.act_bits)
-    with console.status(f"Golden model on {len(codes)} {images.name} images, guard off and on"):
-        off = classes(Golden(job.graph).logits(codes)).numpy()
-        on = classes(job.guard.golden(job.graph).logits(codes)).numpy()
-    cost: dict[str, Any] = {
-        "set": images.name,
-        "images": len(codes),
-        "classes_changed": int((off != on).sum()),
-    }
-    text = f"the class of {cost['classes_changed']} of {len(codes)} changes"
-    if images.labels is not None:
-        right_off, right_on = (int((found == images.labels).sum()) for found in (off, on))
-        cost |= {"correct_guard_off": right_off, "correct_guard_on": right_on}
-        text += f", {right_off} are right with the guard off, {right_on} with it on"
+def _guard_cost(setup: Setup, data: Path | None) -> dict[str, Any]:
+    """Computes and prints what the guard does to clean images."""
+    with console.status("Golden model on clean images, guard off and on"):
+        cost = guard_cost(setup, data)
+    text = f"the class of {cost['classes_changed']} of {cost['images']} changes"
+    if "correct_guard_off" in cost:
+        text += f", {cost['correct_guard_off']} are right with the guard off, "
+        text += f"{cost['correct_guard_on']} with it on"
     text += "."
-    if not job.guard.fixed:
-        tighter, bounds = tighter_bounds(job.graph)
-        cost |= {"bounds": bounds, "bounds_tighter_than_clamp": tighter}
+    if "bounds" in cost:
+        tighter, bounds = cost["bounds_tighter_than_clamp"], cost["bounds"]
         share = f"{tighter / bounds:.0%}"
         text += f" {tighter} of {bounds} output bounds ({share}) are tighter than the clamp."
-    console.print(f"Clean {images.name} images: {text}")
+    console.print(f"Clean {cost['set']} images: {text}")
     return cost
 
 
-def _replay(job: Job, build: Build, identifier: str, folder: Path) -> None:
-    """Repeat one fault and show what it did first."""
+def _replay(setup: Setup, build: Build, identifier: str, folder: Path) -> None:
+    """Repeats one fault and shows what it did first."""
     with console.status("Replaying"):
-        again = replay_fault(
-            build,
-            job.program,
-            torch.from_numpy(job.golden.codes),
-            identifier,
-            folder,
-            job.guard,
-        )
-    console.print(
-        marked(f"{again.result.id}: ", (again.result.effect, "bold"), f" {again.result.died}")
-    )
-    table = Table(title="First registers that differ", box=SIMPLE)
-    for name in ("cycle", "register", "golden", "faulty"):
-        table.add_column(name)
-    for entry in again.divergence:
-        table.add_row(str(entry.cycle), entry.signal, f"{entry.golden:#x}", f"{entry.faulty:#x}")
+        again = replay_fault(build, setup.program, setup.codes, identifier, folder, setup.guard)
+    result = again.result
+    console.print(marked(f"{result.id}: ", (result.effect, "bold"), f" {result.died}"))
+    table = divergence_table("First registers that differ", again.divergence)
     console.print(table if again.divergence else "No other register ever differs.")
-    console.print(f"Waveforms: {again.golden} and {again.faulty}; cycle 0 at {again.begin} ns.")
-
-
-def _row_json(row: Row) -> dict[str, Any]:
-    shares = {name: asdict(share) for name, share in row.shares.items()}
-    return {**asdict(row), "shares": shares}
+    console.print(again.waveforms)
 
 
 def _check_engine(engine: str, stall: float, waves: Path | None, replay: str) -> None:
     if engine not in ENGINES:
         raise HoldfastError(f"--engine must be one of {', '.join(ENGINES)}, not {shown(engine)}.")
-    for name, given in (("stall", stall), ("waves", waves), ("replay", replay)):
-        if given and engine != "cocotb":
+    for name, value in (("stall", stall), ("waves", waves), ("replay", replay)):
+        if value and engine != "cocotb":
             raise HoldfastError(f"--{name} needs --engine cocotb, not {engine}.")
 
 
-def configuration(
-    graph: Graph, path: Path | None, rows: int | None, cols: int | None
-) -> AcceleratorConfig:
-    """The file's configuration, or the default with the network's widths."""
-    if path is not None:
-        if rows is not None or cols is not None:
-            raise HoldfastError("--config already says rows and cols; give one or the other.")
-        return AcceleratorConfig.from_toml(path)
-    need = max(graph.accumulator_bits(node) for node in graph.weighted())
-    return AcceleratorConfig(
-        rows=8 if rows is None else rows,
-        cols=8 if cols is None else cols,
-        act_bits=graph.act_bits,
-        weight_bits=graph.weight_bits,
-        multiplier_bits=graph.multiplier_bits,
-        rounding=graph.rounding,
-        acc_bits=max(24, need),
-    )
-
-
-def _steps(program: Program, layers: str) -> list[Step]:
-    names = options.words(layers)
-    known = [step.name for step in program.steps]
-    for name in names:
-        if name not in known:
-            raise HoldfastError(
-                f"network {program.graph.network} has no layer {shown(name)}; "
-                f"it has {', '.join(known)}."
-            )
-    return [step for step in program.steps if not names or step.name in names]
-
-
-def chosen_images(data: Path | None, count: int, seed: int) -> ImageSet:
-    """Random images of the best test set at hand, or generated ones."""
-    options.check_range(1, MOST_IMAGES, images=count)
-    if find_data(data) is None:
-        return generated_images(count, seed)
-    full = test_images(data)
-    if count > len(full.images):
-        raise HoldfastError(f"--images must be at most {len(full.images)}, not {count}.")
-    chosen = np.random.default_rng(seed).choice(len(full.images), count, replace=False)
-    labels = None if full.labels is None else full.labels[chosen]
-    return ImageSet(full.name, full.images[chosen], labels, full.classes)
-
-
-def images_for(graph: Graph, data: Path | None, count: int, seed: int) -> ImageSet:
-    """The images of `chosen_images`, if the network takes such.
-
-    Raises
-    ------
-    HoldfastError
-        It takes images of another shape, has other classes, or there are not so many.
-    """
-    images = chosen_images(data, count, seed)
-    check_network(graph.network, graph.nodes[0].shape, graph.classes, images)
-    return images
-
-
-def _headline(job: Job) -> Text:
-    cfg, graph = job.program.config, job.graph
+def _headline(setup: Setup) -> Text:
+    config, graph = setup.program.config, setup.graph
     text = (
         f" int{graph.weight_bits}/{graph.act_bits} "
-        f"({graph.macs:,} MACs) on {cfg.rows}x{cfg.cols}, {len(job.images.images)} image(s), "
+        f"({graph.macs:,} MACs) on {config.rows}x{config.cols}, {len(setup.codes)} image(s), "
     )
-    if job.images.labels is None:
+    if setup.images.labels is None:
         text += (
             "generated: no CIFAR-10 data found (--data); classes are relative to the golden class."
         )
     else:
-        right = int((job.golden.classes == job.images.labels).sum())
-        text += f"{job.images.name}, {right} classified correctly."
+        right = int((setup.golden.classes == setup.images.labels).sum())
+        text += f"{setup.images.name}, {right} classified correctly."
     return marked((graph.network, "bold"), text)
 
 
-def _run_layers(
-    job: Job, build: Build | CompiledBuild, steps: list[Step], stall: float, waves: Path | None
-) -> list[LayerRun]:
-    total = len(steps) * len(job.images.images)
-    with progress_bar() as progress:
-        task = progress.add_task("Layers on RTL", total=total, rate="")
-        cycles = 0
-        began = time.monotonic()
-
-        def advance(run: LayerRun) -> None:
-            nonlocal cycles
-            cycles += run.cycles
-            rate = f"{cycles / (time.monotonic() - began) / 1e3:,.0f} k cycles/s"
-            progress.update(task, advance=1, rate=rate)
-
-        return run_layers(
-            build,
-            job.program,
-            job.golden,
-            steps=steps,
-            guard=job.guard,
-            stall=stall,
-            seed=job.seed,
-            waves=waves / "layers.vcd" if waves else None,
-            on_layer=advance,
-        )
-
-
-def _roofline(job: Job, runs: list[LayerRun]) -> Table:
+def _roofline(setup: Setup, runs: Sequence[LayerRun]) -> Table:
     """Of the first image: others take the same cycles, but where weights are streamed."""
-    steps = {step.name: step for step in job.program.steps}
+    steps = {step.name: step for step in setup.program.steps}
     return roofline_table(
-        layer_roofline(job.program, steps[run.name], run.spent) for run in runs if run.image == 0
+        layer_roofline(setup.program, steps[run.name], run.spent) for run in runs if run.image == 0
     )
 
 
-def _layer_table(job: Job, runs: list[LayerRun]) -> Table:
-    title = f"Layers of {job.graph.network} on RTL against the golden model"
-    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=(0, 0, 0, 1))
-    for name in ("layer", "output", "MACs", "cycles", "PE use", "outputs", "mismatches"):
-        justify: JustifyMethod = "left" if name == "layer" else "right"
-        table.add_column(name, justify=justify, no_wrap=True)
-    many = len(job.images.images) > 1
+def _layer_table(setup: Setup, runs: Sequence[LayerRun]) -> Table:
+    table = plain_table(
+        f"Layers of {setup.graph.network} on RTL against the golden model",
+        "layer", "output", "MACs", "cycles", "PE use", "outputs", "mismatches", gap=1,
+    )  # fmt: skip
+    many = len(setup.codes) > 1
     for entry in runs:
-        table.add_row(
-            f"{entry.image}: {entry.name}" if many else entry.name,
-            "x".join(map(str, entry.shape)),
-            f"{entry.macs:,}",
-            f"{entry.cycles:,}",
-            f"{entry.utilization:.1%}" if entry.macs else "",
-            f"{entry.outputs:,}",
-            f"{entry.mismatches:,}",
-        )
+        name = f"{entry.image}: {entry.name}" if many else entry.name
+        use = f"{entry.utilization:.1%}" if entry.macs else ""
+        table.add_row(name, "x".join(map(str, entry.shape)), *_cells(entry.macs, [entry], use))
     macs, cycles = sum(entry.macs for entry in runs), sum(entry.cycles for entry in runs)
-    size = job.program.config.rows * job.program.config.cols
+    size = setup.program.config.rows * setup.program.config.cols
     table.add_section()
-    table.add_row(
-        "total",
-        "",
-        f"{macs:,}",
-        f"{cycles:,}",
-        f"{macs / cycles / size:.1%}",
-        f"{sum(entry.outputs for entry in runs):,}",
-        f"{sum(entry.mismatches for entry in runs):,}",
-    )
+    table.add_row("total", "", *_cells(macs, runs, f"{macs / cycles / size:.1%}"))
     return table
+
+
+def _cells(macs: int, runs: Sequence[LayerRun], use: str) -> list[str]:
+    sums = (sum(getattr(run, name) for run in runs) for name in ("cycles", "outputs", "mismatches"))
+    cycles, outputs, mismatches = (f"{value:,}" for value in sums)
+    return [f"{macs:,}", cycles, use, outputs, mismatches]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import holdfast.explore.__main__ as explore
 import holdfast.fault.__main__ as campaign
 import holdfast.gen.__main__ as generate
 from holdfast.constraints import client
-from holdfast.fault import simulate
+from holdfast.fault import simulate, simulation
 from holdfast.fault.calibration import calibrate
 from holdfast.fault.campaign import campaign as engine
 from holdfast.nn.data.cifar import Cifar10, ImageSet
@@ -135,6 +135,7 @@ def stop_where_work_begins(monkeypatch) -> None:
     for room in (simulate, campaign):
         monkeypatch.setattr(room, "load_network", tiny(room.load_network))
         monkeypatch.setattr(room, "configuration", configuration)
+    for room in (simulation, campaign):
         monkeypatch.setattr(room, "images_for", lambda *_: ImageSet("", images().numpy(), None))
     monkeypatch.setattr(
         client, "compile_graph", lambda network, *_, **__: SimpleNamespace(graph=network)
@@ -142,11 +143,12 @@ def stop_where_work_begins(monkeypatch) -> None:
     for room in (simulate, engine):
         monkeypatch.setattr(room, "compile_graph", lambda *_: program())
         monkeypatch.setattr(room, "accelerator_netlist", lambda _: netlist())
+    for room in (simulation, engine):
         monkeypatch.setattr(room, "image_codes", lambda *_: images())
-    for room in (simulate, engine, explore):
+    for room in (simulation, engine, explore):
         monkeypatch.setattr(room, "find_tools", lambda: None)
     monkeypatch.setattr(generate, "emit", lambda *_: "module")
-    monkeypatch.setattr(simulate, "golden_run", begins)
+    monkeypatch.setattr(simulation, "golden_run", begins)
     schedule = Schedule(program())
     monkeypatch.setattr(engine, "Schedule", lambda _: schedule)
     monkeypatch.setattr(campaign, "replay_upset", begins)

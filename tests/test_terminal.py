@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("base", "gen", "nn", "sim", "fault", "constraints", "explore", "cli")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
-FROM_RICH = {"SIMPLE", "Table", "JustifyMethod", "Text"}
+FROM_RICH = {"Table", "Text"}
 """What rooms above the ground floor take from Rich: nothing that prints or reads markup."""
 MARKUP = re.compile(r"\[/?(?:(?:bold|dim|italic|red|green|yellow|blue|cyan|magenta)\b[^\]]*)?\]")
 OPENS = {"open", "read_text", "write_text", "NamedTemporaryFile", "TemporaryFile", "fdopen"}

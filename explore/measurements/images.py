@@ -3,8 +3,6 @@
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from holdfast.base.cache import digest, file_hash
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import printable, reason
@@ -42,9 +40,4 @@ def some_images(data: Path | None, count: int, seed: int) -> ImageSet:
     sets = test_sets(data)
     if not sets:
         return generated_images(count, seed)
-    full = sets[0]
-    if count >= len(full.images):
-        return full
-    chosen = np.random.default_rng(seed).choice(len(full.images), count, replace=False)
-    labels = None if full.labels is None else full.labels[chosen]
-    return ImageSet(full.name, full.images[chosen], labels, full.classes)
+    return sets[0] if count >= len(sets[0].images) else sets[0].drawn(count, seed)

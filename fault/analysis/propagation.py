@@ -34,10 +34,13 @@ class Logits:
         Codes of the last tensor, int8.
     counts : int
         Guard violations beyond the golden run's, in the layers that were recomputed.
+    alarmed : bool
+        One of these layers has more violations than in the golden run.
     """
 
     output: bytes
     counts: int
+    alarmed: bool = False
 
 
 class Propagator:
@@ -45,6 +48,8 @@ class Propagator:
 
     Parameters
     ----------
+    schedule : Schedule or None
+        Tells how often inputs are fetched; without it, the input guard's violations count once.
     reference : Result
         The golden run of the image alone, all nodes kept.
 
@@ -54,7 +59,9 @@ class Propagator:
         Corruptions that were propagated; others were equal to one of them.
     """
 
-    def __init__(self, program: Program, schedule: Schedule, golden: Golden, reference: Result):
+    def __init__(
+        self, program: Program, schedule: Schedule | None, golden: Golden, reference: Result
+    ):
         self.program, self.golden, self.reference = program, golden, reference
         self.computed = 0
         self._known: dict[tuple, Logits] = {}
@@ -108,9 +115,10 @@ class Propagator:
         result = self.golden.compute(nodes, values)
         output = result.outputs[self._last] if nodes else values[self._last]
         counts = self._counts(nodes, {**values, **result.outputs}, result, len(effects))
+        alarms = self._alarms(result, len(effects))
         return [
-            Logits(row.tobytes(), int(count))
-            for row, count in zip(output.flatten(1).numpy(), counts, strict=True)
+            Logits(row.tobytes(), int(count), bool(alarm))
+            for row, count, alarm in zip(output.flatten(1).numpy(), counts, alarms, strict=True)
         ]
 
     def _nodes(self, step: Step, tensors: tuple[str, ...]) -> list[Node]:
@@ -132,6 +140,14 @@ class Propagator:
                 nodes.append(node)
         return nodes
 
+    def _alarms(self, result: Result, batch: int) -> np.ndarray:
+        """Whether one of the recomputed layers has more violations than the golden one."""
+        alarms = torch.zeros(batch, dtype=torch.bool)
+        for kind in ("output_violations", "input_violations"):
+            for name, found in getattr(result, kind).items():
+                alarms |= found > getattr(self.reference, kind)[name]
+        return alarms.numpy()
+
     def _counts(
         self, nodes: Sequence[Node], values: dict[str, Tensor], result: Result, batch: int
     ) -> np.ndarray:
@@ -141,6 +157,10 @@ class Propagator:
             counts += found - self.reference.output_violations[name]
         for node in nodes:
             if isinstance(node, ConvNode) and self.golden.input_guard:
+                if self._schedule is None:
+                    counts += result.input_violations[node.name]
+                    counts -= self.reference.input_violations[node.name]
+                    continue
                 source = node.inputs[0]
                 if node.name not in self._fetches:
                     self._fetches[node.name] = _fetches(self.program, self._schedule, node)

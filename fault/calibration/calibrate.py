@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import typer
 from numpy.typing import NDArray
-from rich.box import SIMPLE
 from rich.table import Table
 
 from holdfast.base import options
@@ -25,13 +24,15 @@ from holdfast.base.statistics import (
     stratified,
     weighted,
 )
+from holdfast.base.table import plain_table
 from holdfast.base.versions import versions
 from holdfast.fault.campaign.manifest import images_hash, program_hash
 from holdfast.fault.campaign.prior import PriorCampaign
+from holdfast.fault.options import Data
 from holdfast.fault.results.tables import percent
 from holdfast.fault.sampling.plan import MOST_FAULTS
-from holdfast.fault.simulate import MOST_IMAGES, images_for
 from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.data.choice import MOST_IMAGES, images_for
 from holdfast.nn.errors.empirical import SHAPES, Calibration
 from holdfast.nn.errors.exposure import KINDS, graph_work
 from holdfast.nn.graph.graph import Graph
@@ -85,9 +86,7 @@ def predict_command(
         str,
         options.text("Shipped network or .safetensors; default: the campaign's.", paths=True),
     ] = "",
-    data: Annotated[
-        Path | None, options.path("CIFAR-10 data; without any, images are generated.")
-    ] = None,
+    data: Data = None,
     images: Annotated[int, options.whole(1, MOST_IMAGES, "Images, without a campaign.")] = 4,
     image_seed: Annotated[
         int, options.whole(0, options.LAST_SEED, "Seed of the images, without one.")
@@ -220,11 +219,8 @@ def _measured(
 
 def _patterns(calibration: Calibration) -> Table:
     """How often layers are corrupted, in which shapes, and the median of what sums change by."""
-    table = Table(title="Patterns of corrupted layers", box=SIMPLE, pad_edge=False, padding=(0, 1))
-    table.add_column("structure", no_wrap=True)
-    table.add_column("layers")
-    for name in ("faults", "corrupted", *SHAPES, "|change|"):
-        table.add_column(name, justify="right")
+    columns = ("structure", "layers", "faults", "corrupted", *SHAPES, "|change|")
+    table = plain_table("Patterns of corrupted layers", *columns, left=("layers",), gap=1)
     for number, structure in enumerate(calibration.structures):
         for kind, layers in enumerate(KINDS):
             counts = calibration.counts[structure]
@@ -243,10 +239,8 @@ def _predicted(
     total: Estimate,
     measured: dict[str, Estimate] | None,
 ) -> Table:
-    table = Table(title=f"SDC-1 of {network}, % of upsets", box=SIMPLE, pad_edge=False)
-    table.add_column("structure", no_wrap=True)
-    for name in ("layer corrupted", "predicted", *(("measured", "ratio") if measured else ())):
-        table.add_column(name, justify="right")
+    columns = ("layer corrupted", "predicted", *(("measured", "ratio") if measured else ()))
+    table = plain_table(f"SDC-1 of {network}, % of upsets", "structure", *columns, gap=1)
     rows = {name: (p.corrupted, p.sdc1) for name, p in predictions.items()}
     for name, (corrupted, its) in [*rows.items(), ("total", (None, total))]:
         if name == "total":

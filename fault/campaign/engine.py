@@ -33,12 +33,12 @@ from holdfast.fault.injection.lockstep import (
     Differences,
     RunEnd,
     Trace,
-    Upset,
 )
 from holdfast.fault.injection.session import InferenceOutcome, RtlSession
-from holdfast.fault.outcome.classify import holds_constants
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.purpose import holds_constants
 from holdfast.fault.outcome.pattern import Pattern
-from holdfast.nn.graph.golden import classes, confidences
+from holdfast.fault.outcome.verdict import NOTHING, Verdict
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
 
 __all__ = ["PATHS", "Engine", "FaultOutcome"]
@@ -59,7 +59,7 @@ class FaultOutcome:
     latency : int
         Cycles from the fault to the first additional count, where it was seen in RTL; else -1.
     sdc5, sdc10, sdc20 : bool
-        As in `fault.outcome.classify`.
+        As in `fault.outcome.verdict`.
     counts, cycles, status : int
         Guard violations, cycles to the interrupt, `gen.layout.Status`.
     output : bytes
@@ -156,16 +156,10 @@ class Engine:
         self._cycles = trace.cycles
         self._counts = int(trace.counts[-1])
         self._guarded = inference.guard.output or inference.guard.input
-        self._judged: dict[bytes, tuple[str, bool, bool, bool, int]] = {}
-        last = reference.outputs[self.program.graph.nodes[-1].name].flatten(1)
-        self._clean = last
-        self._top = int(classes(last))
-        order = torch.argsort(last[0].to(torch.int64), descending=True, stable=True)
-        self._first = set(order[:5].tolist())
-        self._confidence = float(confidences(self.program.graph, last)[0, self._top])
+        self._verdict = Verdict(self.program.graph, reference)
 
     def run(
-        self, upsets: Sequence[Upset], progress: Callable[[int], None] | None = None
+        self, upsets: Sequence[Fault], progress: Callable[[int], None] | None = None
     ) -> list[FaultOutcome]:
         """Results, in the order of the faults.
 
@@ -192,7 +186,7 @@ class Engine:
             results.append(decision)
         return results
 
-    def plain(self, upset: Upset) -> FaultOutcome:
+    def plain(self, upset: Fault) -> FaultOutcome:
         """A fault by RTL alone, from the first cycle to the last."""
         self._take()
         seen = self.inference.plain(upset)
@@ -203,7 +197,7 @@ class Engine:
         if self.inference.golden is not self._trace:
             self.inference.golden = self._trace
 
-    def _decide(self, upset: Upset) -> _Decision | FaultOutcome:
+    def _decide(self, upset: Fault) -> _Decision | FaultOutcome:
         names = {name for name, _, _ in upset.bits}
         began = upset.cycle
         if upset.stuck is None and len(names) == 1 and names <= self._memories:
@@ -211,9 +205,9 @@ class Engine:
             if isinstance(decided, _Decision):
                 return decided
             # Nothing but the word differs until it is read.
-            upset = Upset(upset.bits, decided)
-        elif upset.stuck is None and len(upset.bits) == 1:
-            ((name, _, bit),) = upset.bits
+            upset = Fault(upset.bits, decided)
+        elif upset.single:
+            name, _, bit = upset.site
             effect = self._closed.resolve(name, bit, upset.cycle)
             if effect is not None and effect.rtl is None:
                 counts = self._counts + effect.counts
@@ -225,12 +219,12 @@ class Engine:
                     return _Decision(
                         "unread", nothing, False, self._counts, self._cycles, died="overwritten"
                     )
-                upset = Upset(upset.bits, event.cycle)
+                upset = Fault(upset.bits, event.cycle)
         return self._rtl(upset, began)
 
-    def _memory(self, upset: Upset) -> _Decision | int:
+    def _memory(self, upset: Fault) -> _Decision | int:
         """Decide flips in one memory word, or tell the cycle in which RTL has to take over."""
-        (name, address), *others = {(name, word) for name, word, _ in upset.bits}
+        (name, address), *others = {(site.signal, site.address or 0) for site in upset.bits}
         if others:
             return upset.cycle
         golden = self._memory_faults.golden_word(name, address, upset.cycle)
@@ -254,7 +248,7 @@ class Engine:
     def _holds_constants(self, memory: str, words: NDArray[np.int64]) -> bool:
         return holds_constants(self.program, self.inference.netlist.held[memory], words)
 
-    def _rtl(self, upset: Upset, began: int) -> _Decision | FaultOutcome:
+    def _rtl(self, upset: Fault, began: int) -> _Decision | FaultOutcome:
         limit = self.inference.limit
         end = self._lockstep.inject(upset, limit)
         while end.kind == "equal":
@@ -279,10 +273,10 @@ class Engine:
         counts = self._counts + so_far + effect.counts
         return _Decision("window", effect, left, counts, self._cycles + end.shift, end.detected)
 
-    def _result(self, upset: Upset, decision: _Decision, outcome: Logits) -> FaultOutcome:
+    def _result(self, upset: Fault, decision: _Decision, outcome: Logits) -> FaultOutcome:
         counts = (decision.counts + outcome.counts) % (1 << 32)
-        effect, sdc5, sdc10, sdc20, top = self._judge(outcome.output)
-        died = ""
+        judged = self._verdict.of(outcome.output)
+        effect, died = judged.effect, ""
         if not effect:
             effect = "latent" if decision.left else "masked"
             if effect == "masked":
@@ -292,8 +286,8 @@ class Engine:
         seen = decision.detected is not None and detected
         return FaultOutcome(
             effect, died, detected, (decision.detected or 0) - upset.cycle if seen else -1,
-            sdc5, sdc10, sdc20, counts, decision.cycles, 0, outcome.output, decision.path, top,
-            self._pattern(decision.effect) if self._patterns else None,
+            judged.sdc5, judged.sdc10, judged.sdc20, counts, decision.cycles, 0, outcome.output,
+            decision.path, judged.top, self._pattern(decision.effect) if self._patterns else None,
         )  # fmt: skip
 
     def _pattern(self, effect: Effect) -> Pattern | None:
@@ -310,36 +304,18 @@ class Engine:
         if detected and seen.detected is not None:
             latency = seen.detected - began
         output = seen.output.tobytes()
-        judged = ("", False, False, False, -1)
+        judged = NOTHING
         died = ""
         if not seen.ended:
             effect, output = "hang", b""
         elif seen.status:
             effect, output = "stopped", b""
         else:
-            judged = self._judge(output)
-            effect = judged[0] or ("latent" if seen.has_latent_state else "masked")
+            judged = self._verdict.of(output)
+            effect = judged.effect or ("latent" if seen.has_latent_state else "masked")
             died = "array" if effect == "masked" else ""
         return FaultOutcome(
-            effect, died, detected, latency, *judged[1:4], seen.counts if seen.ended else 0,
-            seen.cycles, seen.status if seen.ended else 0, output, path, judged[4],
+            effect, died, detected, latency, judged.sdc5, judged.sdc10, judged.sdc20,
+            seen.counts if seen.ended else 0, seen.cycles, seen.status if seen.ended else 0,
+            output, path, judged.top,
         )  # fmt: skip
-
-    def _judge(self, output: bytes) -> tuple[str, bool, bool, bool, int]:
-        """Effect (empty if the last tensor is golden), SDC-5, SDC-10 %, SDC-20 %, class."""
-        if output not in self._judged:
-            logits = torch.frombuffer(bytearray(output), dtype=torch.int8)[None]
-            chosen = int(classes(logits))
-            after = float(confidences(self.program.graph, logits)[0, self._top])
-            moved = abs(after - self._confidence)
-            effect = "benign" if chosen == self._top else "sdc1"
-            if torch.equal(logits, self._clean):
-                effect = ""
-            self._judged[output] = (
-                effect,
-                chosen not in self._first,
-                moved > 0.1 * self._confidence,
-                moved > 0.2 * self._confidence,
-                chosen,
-            )
-        return self._judged[output]

@@ -23,11 +23,11 @@ from holdfast.base.artefact import damage, made
 from holdfast.base.pool import in_processes
 from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.analysis.memories import MemoryFaultAnalysis
-from holdfast.fault.injection.lockstep import Trace, Upset
+from holdfast.fault.injection.lockstep import Trace
 from holdfast.fault.injection.session import RtlSession
-from holdfast.fault.model.space import FaultSpace, Site
-from holdfast.fault.model.upset import upset_text
-from holdfast.fault.outcome.classify import of_guard
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.purpose import of_guard
+from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.slice import SliceAnalysis, TileAnalysis
 from holdfast.fault.sampling.plan import (
     Plan,
@@ -154,20 +154,19 @@ class Worker:
                     columns[name].append(value)
         return pack(columns), spent
 
-    def _row(self, upset: Upset, result: FaultOutcome, image: int) -> dict:
-        name, word, bit = upset.bits[0]
+    def _row(self, upset: Fault, result: FaultOutcome, image: int) -> dict:
+        name, address, bit = upset.site
         run = self.inference.schedule.at(upset.cycle)
         bounds = phase_bounds(run)
         label = None if self.job.labels is None else int(self.job.labels[image])
-        address = word if self.space[name].kind == "memory" else None
-        own = of_guard(self.job.program, self.space, Site(name, address, bit))
+        own = of_guard(self.job.program, self.space, upset.site)
         right = None
         if label is not None:
             right = bool(result.output) and result.top == label
         return {
-            "fault": upset_text(self.space, upset),
+            "fault": str(upset),
             "signal": name,
-            "word": word,
+            "word": address or 0,
             "bit": bit,
             "cycle": upset.cycle,
             "layer": run.step.name,

@@ -1,9 +1,8 @@
 """Testbench: runs layers with faults in a cocotb simulation.
 
-Parameters: ``job``: pickled :class:`Job`; ``results``: file to which one pickled :class:`Golden` is
-written for every (layer, image), followed by one pickled :class:`Observation` for each of its
-faults. A fault beyond the last cycle of its layer ends the simulation. Prints a line that
-starts with :data:`MARK` after every fault.
+Parameters: ``job``: a pickled :class:`BenchJob`; ``results``: the file to which a pickled list is
+written, one :class:`Observed` for every (layer, image). A fault beyond the last cycle of its layer
+ends the simulation. A line that starts with :data:`MARK` is printed after every fault.
 
 Every run starts from the same state, bit by bit: reset, then every flip-flop and every memory word
 that differs from the recorded state is set back. Descriptors, parameters and weights are written by
@@ -17,7 +16,7 @@ accumulators of zero.
 """
 
 import pickle
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +30,6 @@ from numpy.typing import NDArray
 
 from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
-from holdfast.nn.compiler.program import Program
 from holdfast.sim.cocotb.build import parameters, write_results
 from holdfast.sim.cocotb.register_port import RegisterBus
 from holdfast.sim.cocotb.state import (
@@ -43,10 +41,8 @@ from holdfast.sim.cocotb.state import (
 )
 from holdfast.sim.driver import (
     chunk_writes,
-    control_word,
     loads,
     network_writes,
-    status_part,
 )
 from holdfast.sim.machine.banks import (
     banks_before,
@@ -54,190 +50,53 @@ from holdfast.sim.machine.banks import (
     check_written,
     words_of,
 )
-from holdfast.sim.netlist.netlist import Netlist
 
-__all__ = [
-    "DRAIN",
-    "MARK",
-    "Ending",
-    "GoldenRun",
-    "Job",
-    "Observation",
-    "Work",
-    "trace_cycles",
-]
-
-MARK = "holdfast-fault "
-PERIOD = 10
-FLIP = 6
-"""Nanoseconds after the rising edge at which a bit is flipped: the clock has just fallen."""
-LOOK = 8
-DRAIN = 64
-"""Cycles after the interrupt until the state that remains is read: pipelines have drained."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """Faults of one layer and image.
-
-    Attributes
-    ----------
-    limit : int
-        If positive, the layer is run once, with the only fault and for so many cycles at most, and
-        nothing is compared: for waveforms.
-    """
-
-    layer: str
-    image: int
-    faults: tuple[Fault, ...]
-    limit: int = 0
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one simulation has to do.
-
-    Attributes
-    ----------
-    golden : list of dict
-        For each image, golden codes [C, H, W] by node; the image's own under the input's name.
-    settings : dict
-        Of the control register.
-    """
-
-    netlist: Netlist
-    program: Program
-    golden: list[dict[str, NDArray[np.int8]]]
-    settings: Mapping[str, bool]
-    work: list[Work]
-
-
-@dataclass
-class GoldenRun:
-    """The fault-free run of a layer.
-
-    Attributes
-    ----------
-    cycles : int
-        From the edge that accepts the start write's data to the interrupt.
-    guard_output, guard_input : int
-        The guard's counters at its end.
-    banks : int8 [bank, word, lane]
-        Activation memories at its end.
-    begin : int
-        Simulation time at which cycle 0 begins, in nanoseconds; 0 in the compiled engine.
-    """
-
-    layer: str
-    image: int
-    cycles: int
-    guard_output: int
-    guard_input: int
-    banks: NDArray[np.int8]
-    begin: int = 0
-
-
-@dataclass
-class Ending:
-    """How a run ended, as the host saw it.
-
-    Attributes
-    ----------
-    ended : bool
-        The interrupt came, and the port answered that the run is done.
-    status : int
-        `gen.layout.Status`.
-    cycles : int
-        As in GoldenRun; the watchdog's limit if it did not end.
-    guard_output, guard_input : int
-        Counters.
-    """
-
-    ended: bool = False
-    status: int = 0
-    cycles: int = 0
-    guard_output: int = 0
-    guard_input: int = 0
-
-    def take(
-        self,
-        interrupted: bool,
-        status: int | None,
-        guard_output: int | None,
-        guard_input: int | None,
-    ) -> None:
-        """What the port answered for its registers; None where it did not."""
-        if status is None or guard_output is None or guard_input is None:
-            return
-        done = status_part(status, "done") and not status_part(status, "busy")
-        self.ended = interrupted and bool(done)
-        self.status = status_part(status, "code")
-        self.guard_output, self.guard_input = guard_output, guard_input
-
-
-@dataclass
-class Observation:
-    """What one faulty run showed, as differences from the golden run.
-
-    Attributes
-    ----------
-    ended, status, cycles, guard_output, guard_input
-        As in Ending.
-    held : bool
-        One cycle after the flip, the flipped register differed.
-    reached : frozenset of str
-        Registers and accumulator memories other than the flipped one that differed between the flip
-        and the end of :func:`trace_cycles`.
-    flip_flops : tuple of str
-        Registers that differ after the end.
-    memories : dict
-        Words that differ after the end: by memory, a list of (address, value).
-    """
-
-    fault: Fault
-    ended: bool
-    status: int
-    cycles: int
-    guard_output: int
-    guard_input: int
-    held: bool = False
-    reached: frozenset[str] = frozenset()
-    flip_flops: tuple[str, ...] = ()
-    memories: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-
-
-def trace_cycles(program: Program) -> int:
-    """Cycles for which a fault's spread is watched: a pixel's way through the whole pipeline."""
-    return program.config.rows + 2 * program.config.cols + 24
+from .observation import (
+    ANSWERS,
+    DRAIN,
+    FLIP,
+    LOOK,
+    MARK,
+    PERIOD,
+    BenchJob,
+    Ending,
+    GoldenLayer,
+    Observation,
+    Observed,
+    Work,
+    start_writes,
+    trace_cycles,
+)
 
 
 @cocotb.test()
 async def inject(dut):
     given = parameters()
-    job: Job = pickle.loads(Path(given["job"]).read_bytes())
+    job: BenchJob = pickle.loads(Path(given["job"]).read_bytes())
     bench = Bench(dut, job)
     await bench.load()
+    seen: list[Observed] = []
     done = 0
-    with Path(given["results"]).open("wb") as results:
-        for work in job.work:
-            if work.limit:
-                await bench.alone(work)
-                continue
-            run = await bench.golden(work)
-            pickle.dump(run, results)
-            if any(fault.cycle >= run.cycles for fault in work.faults):
-                return
-            for fault in work.faults:
-                pickle.dump(await bench.faulty(fault), results)
-                done += 1
-                print(f"{MARK}{done}", flush=True)
+    for work in job.work:
+        if work.limit:
+            await bench.alone(work)
+            continue
+        seen.append(Observed(await bench.golden(work), []))
+        if any(fault.cycle >= seen[-1].golden.cycles for fault in work.faults):
+            break
+        for fault in work.faults:
+            seen[-1].observations.append(await bench.faulty(fault))
+            done += 1
+            print(f"{MARK}{done}", flush=True)
+    Path(given["results"]).write_bytes(pickle.dumps(seen))
     write_results(done)
 
 
 @dataclass
-class _Run(Ending):
+class _Run:
     """How a run went: its end, and registers and accumulators in the cycles that were watched."""
 
+    ending: Ending = field(default_factory=Ending)
     trace: dict[int, Values] = field(default_factory=dict)
     sums: dict[int, Contents] = field(default_factory=dict)
 
@@ -245,7 +104,7 @@ class _Run(Ending):
 class Bench:
     """Runs layers of a job on the device under test."""
 
-    def __init__(self, dut, job: Job):
+    def __init__(self, dut, job: BenchJob):
         self.dut = dut
         self.job = job
         self.program = job.program
@@ -293,7 +152,7 @@ class Bench:
         self.limit = work.limit
         await self._run(work.faults[0], (), ())
 
-    async def golden(self, work: Work) -> GoldenRun:
+    async def golden(self, work: Work) -> GoldenLayer:
         """Run a layer without a fault and keep what its faults are compared with."""
         await self._begin(work)
         self.start_flip_flops = self.flip_flops.read()
@@ -303,19 +162,20 @@ class Bench:
         watched = {end - k for end in ends for k in range(self.span)}
         self.limit = 10_000_000
         self.reference = run = await self._run(None, watched, ends)
-        assert run.ended and not run.status, f"{work.layer} ended with {run}"
-        self.limit = 2 * run.cycles + 1000
+        end = run.ending
+        assert end.clean, f"{work.layer} ended with {end}"
+        self.limit = 2 * end.cycles + 1000
         self.end_flip_flops = self.flip_flops.read()
         self.end_memories = self.memories.snapshot(self.variable)
         banks = banks_of(self.job.netlist, self.program.config, self.end_memories)
         check_written(self.program, self.step, banks, self.job.golden[work.image])
         self.memories.restore(self.end_memories, self.start_memories)
-        return GoldenRun(
+        return GoldenLayer(
             layer=work.layer,
             image=work.image,
-            cycles=run.cycles,
-            guard_output=run.guard_output,
-            guard_input=run.guard_input,
+            cycles=end.cycles,
+            guard_output=end.guard_output,
+            guard_input=end.guard_input,
             banks=banks,
             begin=self.begin,
         )
@@ -335,29 +195,21 @@ class Bench:
         present = self.memories.snapshot(names)
         golden = {**self.end_memories, **self.contents}
         differing = {name: changed(golden[name], present[name]) for name in names}
-        if not run.ended:
+        if not run.ending.ended:
             # It would go on writing until the reset before the next fault.
             await self._reset()
             present = self.memories.snapshot(names)
         self.memories.restore(present, {**self.start_memories, **self.contents})
 
         reached: set[str] = set()
-        held = False
         for cycle, values in run.trace.items():
-            names = self.flip_flops.differing(values, self.reference.trace[cycle])
-            reached.update(names)
-            held = held or (cycle == fault.cycle + 1 and fault.site.signal in names)
+            reached.update(self.flip_flops.differing(values, self.reference.trace[cycle]))
         for cycle, contents in run.sums.items():
             there = self.reference.sums[cycle]
             reached.update(name for name, words in contents.items() if words != there[name])
         return Observation(
             fault=fault,
-            ended=run.ended,
-            status=run.status,
-            cycles=run.cycles,
-            guard_output=run.guard_output,
-            guard_input=run.guard_input,
-            held=held,
+            ending=run.ending,
             reached=frozenset(reached - {fault.site.signal}),
             flip_flops=tuple(flip_flops),
             memories={name: list(_integers(words)) for name, words in differing.items() if words},
@@ -371,10 +223,7 @@ class Bench:
         if fault is not None and fault.cycle < 0:
             self._flip(fault)
             await self._cycles(2)
-        word = control_word(start=True, interrupt=True, **self.job.settings)
-        writes = {"guard_output": 0, "guard_input": 0, "first": self.step.first}
-        writes |= {"count": self.step.count, "control": word}
-        for name, value in writes.items():
+        for name, value in start_writes(self.job, self.step).items():
             if not await self.bus.write(name, value):
                 return run
         self.begin = begin = _now()
@@ -401,15 +250,15 @@ class Bench:
         end = self.interrupted if ended else limit
         if not ended:
             watch.cancel()
-        run.cycles = round((end - begin) / PERIOD)
+        cycles = round((end - begin) / PERIOD)
         # Between two edges, so that the next one is told without doubt.
-        remaining = begin + (run.cycles + DRAIN) * PERIOD + FLIP - _now()
+        remaining = begin + (cycles + DRAIN) * PERIOD + FLIP - _now()
         if remaining > 0:
             await Timer(remaining, "ns")
         await RisingEdge(self.dut.clk)
-        answers = [await self.bus.read(name) for name in ("status", "guard_output", "guard_input")]
+        answers = [await self.bus.read(name) for name in ANSWERS]
         await self._cycles(2)
-        run.take(ended, *answers)
+        run.ending = Ending.of(cycles, ended, answers)
         return run
 
     async def _interrupt(self, event: Event) -> None:

@@ -6,7 +6,6 @@ the golden run.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.compiled.register_port import CompiledRegisterBus
 from holdfast.sim.driver import (
     chunk_writes,
-    control_word,
     loads,
     network_writes,
 )
@@ -29,25 +27,20 @@ from holdfast.sim.machine.banks import (
     words_of,
 )
 
-from .cocotb_bench import (
+from .observation import (
+    ANSWERS,
     DRAIN,
+    BenchJob,
     Ending,
-    GoldenRun,
-    Job,
+    GoldenLayer,
     Observation,
+    Observed,
     Work,
+    start_writes,
     trace_cycles,
 )
 
-__all__ = ["FastBench"]
-
-
-@dataclass
-class _Left(Ending):
-    """How a run ended, and what is left that the golden run does not leave."""
-
-    flip_flops: tuple[str, ...] = ()
-    memories: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+__all__ = ["CompiledBench"]
 
 
 class _Interrupt:
@@ -74,7 +67,7 @@ class _Interrupt:
         self.cycle = model.cycles - begin
 
 
-class FastBench:
+class CompiledBench:
     """Runs the layers of a job.
 
     Parameters
@@ -83,7 +76,7 @@ class FastBench:
         Called after every fault.
     """
 
-    def __init__(self, job: Job, on_fault: Callable[[], None] = lambda: None):
+    def __init__(self, job: BenchJob, on_fault: Callable[[], None] = lambda: None):
         self.job = job
         self.program = job.program
         self.on_fault = on_fault
@@ -94,7 +87,7 @@ class FastBench:
         self.memories = [memory.name for memory in job.netlist.memories]
         self.accumulators = {*job.netlist.names(Role.ACCUMULATOR_WORDS)}
 
-    def run(self) -> Iterator[tuple[GoldenRun, list[Observation]]]:
+    def run(self) -> Iterator[Observed]:
         """The golden run of every piece of work, and what its faults did."""
         self._reset()
         bus = CompiledBus(self.golden)
@@ -109,9 +102,9 @@ class FastBench:
             for fault in sorted(work.faults, key=lambda fault: fault.cycle):
                 found[fault] = self._faulty(fault)
                 self.on_fault()
-            yield run, [found[fault] for fault in work.faults]
+            yield Observed(run, [found[fault] for fault in work.faults])
 
-    def _golden(self, work: Work) -> GoldenRun:
+    def _golden(self, work: Work) -> GoldenLayer:
         """Run a layer without a fault; the golden model then stands at its cycle 0."""
         model, program = self.golden, self.program
         self.step = step = next(step for step in program.steps if step.name == work.layer)
@@ -126,14 +119,14 @@ class FastBench:
         interrupt = _Interrupt(model)
         interrupt.wait(self.begin, self.limit)
         self.ending = ending = self._end(model, self.begin, interrupt.cycle)
-        assert started and ending.ended and not ending.status, f"{step.name} ended with {ending}"
+        assert started and ending.clean, f"{step.name} ended with {ending}"
         self.limit = 2 * ending.cycles + 1000
         self.end = model.snapshot()
         self.end_memories = {name: model.read_memory(name) for name in self.memories}
         banks = banks_of(self.job.netlist, program.config, self.end_memories)
         check_written(program, step, banks, tensors)
         model.restore(first)
-        return GoldenRun(
+        return GoldenLayer(
             layer=step.name,
             image=work.image,
             cycles=ending.cycles,
@@ -154,23 +147,19 @@ class FastBench:
         # The flip itself can raise it.
         interrupt.look(fault.cycle + 1)
         reached: set[str] = set()
-        held = False
         differing: list[str] = []
         for cycle in range(fault.cycle + 1, fault.cycle + 1 + self.span):
             golden.step()
             faulty.step()
             interrupt.look(cycle)
             differing = faulty.differences(golden.snapshot())
-            names = self.flip_flops.intersection(differing)
-            held = held or (cycle == fault.cycle + 1 and fault.site.signal in names)
-            reached |= names
+            reached |= self.flip_flops.intersection(differing)
         reached |= self.accumulators.intersection(differing)
         golden.restore(moment)
+        met = frozenset(reached - {fault.site.signal})
         if differing or interrupt.cycle not in (None, self.ending.cycles):
-            ending = self._rest(faulty, self.begin, interrupt)
-        else:
-            ending = self.ending
-        return _observation(fault, ending, held, frozenset(reached - {fault.site.signal}))
+            return self._rest(fault, self.begin, interrupt, met)
+        return Observation(fault, self.ending, met)
 
     def _before_start(self, fault: Fault) -> Observation:
         """A flip in the idle accelerator, before the host's writes."""
@@ -179,49 +168,47 @@ class FastBench:
         _flip(model, fault)
         model.step(2)
         if self._begin(model):
-            ending = self._rest(model, model.cycles, _Interrupt(model))
-        else:
-            ending = self._compared(model, _Left())
-        return _observation(fault, ending)
+            return self._rest(fault, model.cycles, _Interrupt(model))
+        return self._compared(fault, Ending())
 
-    def _rest(self, model: CompiledModel, begin: int, interrupt: _Interrupt) -> _Left:
-        """From where a faulty run stands to what it leaves."""
+    def _rest(
+        self, fault: Fault, begin: int, interrupt: _Interrupt, reached: frozenset[str] = frozenset()
+    ) -> Observation:
+        """From where the faulty run stands to what it leaves."""
         if interrupt.cycle is None:
             interrupt.wait(begin, self.limit)
-        return self._compared(model, self._end(model, begin, interrupt.cycle))
+        return self._compared(fault, self._end(self.faulty, begin, interrupt.cycle), reached)
 
     def _begin(self, model: CompiledModel) -> bool:
         """The host's writes up to the start; whether the port took them."""
         bus = CompiledRegisterBus(model)
-        word = control_word(start=True, interrupt=True, **self.job.settings)
-        writes = {"guard_output": 0, "guard_input": 0, "first": self.step.first}
-        writes |= {"count": self.step.count, "control": word}
+        writes = start_writes(self.job, self.step)
         return all(bus.write(name, value) for name, value in writes.items())
 
-    def _end(self, model: CompiledModel, begin: int, interrupted: int | None) -> _Left:
+    def _end(self, model: CompiledModel, begin: int, interrupted: int | None) -> Ending:
         """Let the pipelines drain and read what the host reads."""
         cycles = self.limit if interrupted is None else interrupted
         model.step(max(1, begin + cycles + DRAIN + 1 - model.cycles))
         bus = CompiledRegisterBus(model)
-        answers = [bus.read(name) for name in ("status", "guard_output", "guard_input")]
+        answers = [bus.read(name) for name in ANSWERS]
         model.step(2)
-        ending = _Left(cycles=cycles)
-        ending.take(interrupted is not None, *answers)
-        return ending
+        return Ending.of(cycles, interrupted is not None, answers)
 
-    def _compared(self, model: CompiledModel, ending: _Left) -> _Left:
-        """Add what differs from the golden end."""
+    def _compared(
+        self, fault: Fault, ending: Ending, reached: frozenset[str] = frozenset()
+    ) -> Observation:
+        """What differs from the golden end."""
+        model = self.faulty
         differing = model.differences(self.end)
-        ending.flip_flops = tuple(name for name in differing if name in self.flip_flops)
+        memories = {}
         for name in differing:
             if name not in self.flip_flops:
                 words = model.read_memory(name)
                 wrong = (words != self.end_memories[name]).reshape(len(words), -1).any(1)
-                ending.memories[name] = [
-                    (address, model.read(name, address))
-                    for address in np.flatnonzero(wrong).tolist()
-                ]
-        return ending
+                addresses = np.flatnonzero(wrong).tolist()
+                memories[name] = [(address, model.read(name, address)) for address in addresses]
+        flip_flops = tuple(name for name in differing if name in self.flip_flops)
+        return Observation(fault, ending, reached, flip_flops, memories)
 
     def _prepare(self, banks: NDArray[np.int8]) -> None:
         """Bring the golden model into the state in which the layer starts."""
@@ -247,20 +234,3 @@ class FastBench:
 def _flip(model: CompiledModel, fault: Fault) -> None:
     site = fault.site
     model.flip(site.signal, site.bit, site.address or 0)
-
-
-def _observation(
-    fault: Fault, ending: _Left, held: bool = False, reached: frozenset[str] = frozenset()
-) -> Observation:
-    return Observation(
-        fault=fault,
-        ended=ending.ended,
-        status=ending.status,
-        cycles=ending.cycles,
-        guard_output=ending.guard_output,
-        guard_input=ending.guard_input,
-        held=held,
-        reached=reached,
-        flip_flops=ending.flip_flops,
-        memories=ending.memories,
-    )

@@ -1,12 +1,10 @@
-"""Injecting faults and summarizing what they did.
+"""Injecting upsets into single layers.
 
 results = inject(build, program, images, faults, GuardSettings(output=True))
-rows = summarize(results, space, cycles)
 """
 
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -16,15 +14,9 @@ from torch import Tensor
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.leftovers import scratch
-from holdfast.base.statistics import (
-    Estimate,
-    Sample,
-    share,
-    stratified,
-)
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace
-from holdfast.fault.outcome.classify import EFFECTS, FaultResult, classify
+from holdfast.fault.outcome.classify import FaultResult, classify
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.golden import Golden, Result
 from holdfast.nn.graph.guard_modes import (
@@ -37,25 +29,11 @@ from holdfast.sim.cocotb.build import Build, run_cocotb
 from holdfast.sim.compiled.build import CompiledBuild
 from holdfast.sim.driver import loads
 
-from .cocotb_bench import (
-    MARK,
-    GoldenRun,
-    Job,
-    Observation,
-    Work,
-)
-from .compiled_bench import FastBench
+from .compiled_bench import CompiledBench
+from .observation import MARK, BenchJob, Observed, Work
 
-__all__ = ["Row", "Runs", "check_not_streamed", "inject", "layer_cycles", "observe", "paired",
-           "simulate_work", "summarize"]  # fmt: skip
-
-
-@dataclass
-class Runs:
-    """What the simulation of some faults of one layer and image showed."""
-
-    golden: GoldenRun
-    observations: list[Observation]
+__all__ = ["check_not_streamed", "inject", "layer_cycles", "observe", "paired",
+           "simulate_work"]  # fmt: skip
 
 
 def inject(
@@ -111,16 +89,11 @@ def paired(
 ) -> tuple[list[FaultResult], list[FaultResult]]:
     """The same faults on the same netlist with the guard off and on."""
 
-    def second_half(done: int, total: int) -> None:
-        if progress is not None:
-            progress(total + done, 2 * total)
-
-    def first_half(done: int, total: int) -> None:
-        if progress is not None:
-            progress(done, 2 * total)
-
-    off = inject(build, program, images, faults, GUARD_OFF, first_half)
-    return off, inject(build, program, images, faults, guard, second_half)
+    told = progress or (lambda done, total: None)
+    both = 2 * len(faults)
+    off = inject(build, program, images, faults, GUARD_OFF, lambda n, _: told(n, both))
+    on = inject(build, program, images, faults, guard, lambda n, _: told(len(faults) + n, both))
+    return off, on
 
 
 def observe(
@@ -130,7 +103,7 @@ def observe(
     faults: Sequence[Fault],
     guard: GuardSettings = GUARD_OFF,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[Runs]:
+) -> Iterator[Observed]:
     """Simulate faults, layer by layer; ``references`` are golden runs of single images."""
     groups: dict[tuple[str, int], dict[Fault, None]] = {}
     order = [step.name for step in program.steps]
@@ -161,18 +134,17 @@ def simulate_work(
     guard: GuardSettings,
     progress: Callable[[int, int], None] | None = None,
     waves: Path | None = None,
-) -> Iterator[Runs]:
+) -> Iterator[Observed]:
     """Run one simulation; what has a limit of its own is not returned."""
     golden: list[dict[str, NDArray[np.int8]]] = [{} for _ in range(max(references, default=-1) + 1)]
     for image, result in references.items():
         golden[image] = {name: value[0].numpy() for name, value in result.outputs.items()}
-    job = Job(build.netlist, program, golden, guard.control, work)
+    job = BenchJob(build.netlist, program, golden, guard.control, work)
     total = sum(len(part.faults) for part in work)
     if isinstance(build, CompiledBuild):
         done = count(1)
-        bench = FastBench(job, lambda: progress(next(done), total) if progress else None)
-        for run, observations in bench.run():
-            yield Runs(run, observations)
+        bench = CompiledBench(job, lambda: progress(next(done), total) if progress else None)
+        yield from bench.run()
         return
 
     def on_line(line: str) -> None:
@@ -186,88 +158,11 @@ def simulate_work(
             build, "holdfast.fault.injection.cocotb_bench", parameters=files,
             folder=folder / "run", on_line=on_line, waves=waves,
         )  # fmt: skip
-        with (folder / "results").open("rb") as stream:
-            for part in work:
-                if part.limit:
-                    continue
-                run = pickle.load(stream)
-                for fault in part.faults:
-                    fault.check_cycle(run.cycles)
-                yield Runs(run, [pickle.load(stream) for _ in part.faults])
-
-
-@dataclass(frozen=True)
-class Row:
-    """Effects in one structure, or in all.
-
-    Attributes
-    ----------
-    bits, population : int
-        Bits, and bits times cycles of the layers.
-    faults : int
-        Faults injected.
-    counts : dict of int
-        Faults by effect.
-    shares : dict of Estimate
-        Share and interval of every effect; ``sdc1`` also as ``undetected_sdc1``, and ``detected``.
-        In the row ``total``: weighted by population.
-    """
-
-    structure: str
-    bits: int
-    population: int
-    faults: int
-    counts: dict[str, int]
-    shares: dict[str, Estimate]
-
-
-def summarize(
-    results: Sequence[FaultResult],
-    space: FaultSpace,
-    cycles: Mapping[str, int],
-    confidence: float = 0.95,
-) -> list[Row]:
-    """A row for every structure that was hit, and the total over all structures, weighted.
-
-    Parameters
-    ----------
-    cycles : Mapping
-        Clock cycles of every layer that could be hit.
-    """
-    window = sum(cycles.values())
-    rows = []
-    counted = {
-        name: _counts([result for result in results if result.structure == name])
-        for name in space.structures
-    }
-    kinds = list(_counts([]))
-    tried = {n: sum(c[effect] for effect in EFFECTS) for n, c in counted.items()}
-    for name, counts in counted.items():
-        if tried[name]:
-            shares = {
-                kind: share(Sample.counted(counts[kind], tried[name]), confidence) for kind in kinds
-            }
-            bits = space.bits(name)
-            rows.append(Row(name, bits, bits * window, tried[name], counts, shares))
-    population = {name: space.population(window, name) for name in space.structures}
-    weighted = {
-        kind: stratified(
-            {name: Sample.counted(counts[kind], tried[name]) for name, counts in counted.items()},
-            population,
-            confidence,
-        )
-        for kind in kinds
-    }
-    total = _counts(results)
-    rows.append(Row("total", space.bits(), sum(population.values()), len(results), total, weighted))
-    return rows
-
-
-def _counts(results: Sequence[FaultResult]) -> dict[str, int]:
-    counts = {effect: sum(r.effect == effect for r in results) for effect in EFFECTS}
-    counts["detected"] = sum(r.detected for r in results)
-    counts["undetected_sdc1"] = sum(r.effect == "sdc1" and not r.detected for r in results)
-    return counts
+        seen: list[Observed] = pickle.loads((folder / "results").read_bytes())
+    for part, found in zip((part for part in work if not part.limit), seen, strict=True):
+        for fault in part.faults:
+            fault.check_cycle(found.golden.cycles)
+        yield found
 
 
 def _check(
@@ -279,7 +174,8 @@ def _check(
 ) -> None:
     layers = [step.name for step in program.steps]
     for fault in faults:
-        fault.check_site(space, layers, len(images))
+        fault.check_layer(layers, len(images))
+        fault.check_bits(space)
     check_guard(program.config, guard)
     check_not_streamed(program, {fault.layer for fault in faults})
 

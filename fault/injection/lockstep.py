@@ -3,7 +3,7 @@
     lockstep = LockstepRun(model)
     trace = lockstep.record(limit, moments, empty)       # from the present state, cycle 0
     lockstep.golden = trace
-    end = lockstep.inject(upset, limit)                  # from the nearest boundary, until equal
+    end = lockstep.inject(fault, limit)                  # from the nearest boundary, until equal
     end.memories                                         # words that differ there
 
 A fault costs its own window: the model starts from the golden state at or before the fault and
@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
 from holdfast.sim.compiled.build import processor
 from holdfast.sim.compiled.model import CompiledModel, Native
@@ -38,7 +39,6 @@ __all__ = [
     "LockstepRun",
     "RunEnd",
     "Trace",
-    "Upset",
     "native_library",
 ]
 
@@ -48,28 +48,6 @@ FREE = (Role.COUNTER, Role.GUARD_COUNTER)
 _INTERRUPT = "interrupt"
 _ROOM = 1 << 16
 _NEVER = (1 << 64) - 1
-
-
-@dataclass(frozen=True)
-class Upset:
-    """Bits that become wrong.
-
-    Attributes
-    ----------
-    bits : tuple of (name, word, bit)
-        Registers (word 0) and words of memories.
-    cycle : int
-        First cycle in which they are wrong.
-    stuck : int or None
-        None: inverted once. 0, 1: held at this value.
-    duration : int
-        Cycles for which they are held; 0: to the end.
-    """
-
-    bits: tuple[tuple[str, int, int], ...]
-    cycle: int
-    stuck: int | None = None
-    duration: int = 0
 
 
 @dataclass(frozen=True)
@@ -321,7 +299,7 @@ class LockstepRun:
         self._library.lockstep_advance(self._handle, cycle)
         self.model.changed()
 
-    def inject(self, upset: Upset, limit: int, *, whole: bool = False) -> RunEnd:
+    def inject(self, fault: Fault, limit: int, *, whole: bool = False) -> RunEnd:
         """Run a fault until the state is golden again, the interrupt comes, or it hangs.
 
         Parameters
@@ -333,16 +311,16 @@ class LockstepRun:
         """
         if whole:
             self.load(0)
-            self._library.lockstep_advance(self._handle, upset.cycle)
+            self._library.lockstep_advance(self._handle, fault.cycle)
         else:
-            self.load(upset.cycle)
+            self.load(fault.cycle)
         flips = []
-        for name, word, bit in upset.bits:
+        for name, word, bit in fault.bits:
             place = self._places[name]
-            flips.append((place.offset + word * place.element + bit // 8, 1 << bit % 8))
-        mode = 0 if upset.stuck is None else 1 + upset.stuck
-        duration = upset.duration or (limit + 1)
-        return self._run(flips, _Fault(upset.cycle, mode, duration, limit, not whole, 0))
+            flips.append((place.offset + (word or 0) * place.element + bit // 8, 1 << bit % 8))
+        mode = 0 if fault.stuck is None else 1 + fault.stuck
+        duration = fault.duration or (limit + 1)
+        return self._run(flips, _Fault(fault.cycle, mode, duration, limit, not whole, 0))
 
     def proceed(self, limit: int, earliest: int) -> RunEnd:
         """Run the last fault on, until the state is golden at ``earliest`` (of the faulty run) or

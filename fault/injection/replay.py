@@ -17,31 +17,10 @@ from holdfast.nn.graph.guard_modes import GUARD_OFF, GuardSettings
 from holdfast.sim.cocotb.build import Build
 from holdfast.sim.vcd import samples
 
-from .cocotb_bench import (
-    DRAIN,
-    LOOK,
-    PERIOD,
-    Work,
-)
 from .layerwise import inject, simulate_work
+from .observation import DRAIN, LOOK, PERIOD, Divergence, Work
 
-__all__ = ["Divergence", "Replay", "replay"]
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """A register whose value is not the golden one.
-
-    Attributes
-    ----------
-    cycle : int
-        Clock cycle of the layer, counted as a fault's.
-    """
-
-    signal: str
-    cycle: int
-    golden: int
-    faulty: int
+__all__ = ["Replay", "replay"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +43,11 @@ class Replay:
     golden: Path
     faulty: Path
     begin: int
+
+    @property
+    def waveforms(self) -> str:
+        """Where the waveforms are, as a sentence."""
+        return f"Waveforms: {self.golden} and {self.faulty}; cycle 0 at {self.begin} ns."
 
 
 def replay(
@@ -95,7 +79,7 @@ def replay(
         The fault does not exist.
     """
     say = progress or (lambda text: None)
-    fault = Fault.parse(identifier)
+    fault = Fault.parse(identifier, in_layer=True)
     say("repeating the fault")
     (result,) = inject(build, program, images, [fault], guard)
     reference = {

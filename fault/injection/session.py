@@ -3,7 +3,7 @@
     inference = RtlSession(program, netlist, guard)
     trace = inference.record(codes)              # golden; codes of one image, int8 [C, H, W]
     inference.golden = trace
-    seen = inference.plain(upset)                # the whole inference in RTL, then the host's reads
+    seen = inference.plain(fault)                # the whole inference in RTL, then the host's reads
 
 The host writes descriptors, parameters, weights and the image, clears the guard's counters and
 starts the run; cycle 0 follows the edge that accepts the start write. It then waits for the
@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.base.errors import HoldfastError
-from holdfast.fault.outcome.classify import holds_constants
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.purpose import holds_constants
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GuardSettings, check_guard
 from holdfast.sim.compiled.bus import BusError, CompiledBus
@@ -38,7 +39,6 @@ from .lockstep import (
     LockstepRun,
     RunEnd,
     Trace,
-    Upset,
 )
 
 __all__ = ["InferenceOutcome", "RtlSession", "check_injectable"]
@@ -180,9 +180,9 @@ class RtlSession:
     def golden(self, trace: Trace) -> None:
         self.lockstep.golden = trace
 
-    def plain(self, upset: Upset) -> InferenceOutcome:
+    def plain(self, fault: Fault) -> InferenceOutcome:
         """A fault in the RTL from cycle 0 to the end, and what the host then reads."""
-        return self.read_out(self.lockstep.inject(upset, self.limit, whole=True))
+        return self.read_out(self.lockstep.inject(fault, self.limit, whole=True))
 
     def read_out(self, end: RunEnd) -> InferenceOutcome:
         """What the host reads after a run that has ended, from the port."""

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import NamedTuple
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.roles import Held, Role
@@ -112,8 +113,7 @@ class State:
         return self.width * self.depth
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """One bit of state; ``address`` is None in a register."""
 
     signal: str

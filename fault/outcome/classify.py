@@ -42,33 +42,24 @@ the accumulators (``never_read`` if the word still differs).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from holdfast.fault.injection.cocotb_bench import GoldenRun, Observation
-from holdfast.fault.model.space import FaultSpace, Site, weight_word
-from holdfast.gen.layout import DESCRIPTOR, DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
+from holdfast.fault.analysis.memories import Effect
+from holdfast.fault.analysis.propagation import Propagator
+from holdfast.fault.injection.observation import GoldenLayer, Observation
+from holdfast.fault.model.purpose import holds_constants, holds_tensor, of_guard
+from holdfast.fault.model.space import FaultSpace
 from holdfast.gen.roles import Held, Role
-from holdfast.gen.units.lane_setup import lane_parameters
 from holdfast.nn.compiler.program import Program, Step
-from holdfast.nn.graph.golden import (
-    Golden,
-    Result,
-    classes,
-    confidences,
-)
+from holdfast.nn.graph.golden import Golden, Result
 from holdfast.sim.machine.banks import live_after, signed, tensor
 
-__all__ = ["DIED", "EFFECTS", "FaultResult", "banks_after", "classify", "holds_constants",
-           "of_guard"]  # fmt: skip
+from .verdict import Judgement, Verdict
 
-EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
-DIED = ("never_read", "overwritten", "array", "requantization", "later_layer")
-_BATCH = 32
+__all__ = ["FaultResult", "banks_after", "classify"]
 
 
 @dataclass(frozen=True)
@@ -78,9 +69,9 @@ class FaultResult:
     Attributes
     ----------
     effect : str
-        One of :data:`EFFECTS`.
+        One of :data:`fault.outcome.verdict.EFFECTS`.
     died : str
-        One of :data:`DIED` if masked, else empty.
+        One of :data:`fault.outcome.verdict.DIED` if masked, else empty.
     detected : bool
         A guard that is on counted more than in the golden run: in the layer, or in a later one
         that the difference went through. False with the guard off.
@@ -124,21 +115,12 @@ class FaultResult:
     status: int = 0
 
 
-@dataclass
-class _Outcome:
-    """What the end of the network looks like."""
-
-    effect: str = ""
-    alarms: bool = False
-    attributes: dict[str, bool] = field(default_factory=dict)
-
-
 def classify(
     program: Program,
     space: FaultSpace,
     golden: Golden,
     reference: Result,
-    run: GoldenRun,
+    run: GoldenLayer,
     observations: Sequence[Observation],
 ) -> list[FaultResult]:
     """Results of the faults of one layer and image.
@@ -156,37 +138,35 @@ def classify(
     stored.sort(key=order.index)
     clean = {name: tensor(program, name, run.banks) for name in stored}
     differing: list[dict[str, NDArray[np.int8]]] = []
+    effects = []
     for observation in observations:
         banks = banks_after(program, space, run, observation)
         codes = {name: tensor(program, name, banks) for name in stored}
-        differing.append({n: c for n, c in codes.items() if not np.array_equal(c, clean[n])})
-
-    outcomes = [_Outcome() for _ in observations]
-    follow = []
-    for index, observation in enumerate(observations):
-        if not observation.ended:
-            outcomes[index].effect = "hang"
-        elif observation.status:
-            outcomes[index].effect = "stopped"
-        elif step.target in differing[index]:
-            follow.append(index)
-    for alone in (True, False):
-        chosen = [index for index in follow if (len(differing[index]) == 1) == alone]
-        for begin in range(0, len(chosen), _BATCH):
-            part = chosen[begin : begin + _BATCH]
-            changes = [differing[index] for index in part]
-            result = _carry(golden, step, stored, clean, changes, reference, alone)
-            for index, outcome in zip(part, _judge(golden, reference, result), strict=True):
-                outcomes[index] = outcome
-
+        changes = {n: c for n, c in codes.items() if not np.array_equal(c, clean[n])}
+        differing.append(changes)
+        follows = observation.ending.clean and step.target in changes
+        effects.append(Effect(step, _sparse(clean, changes)) if follows else Effect())
+    outcomes = Propagator(program, None, golden, reference).run(effects)
+    verdict = Verdict(program.graph, reference)
     return [
-        _result(program, space, golden, step, run, observation, outcome, step.target in changes)
+        _result(
+            program, space, golden, step, run, observation, verdict.of(outcome.output),
+            outcome.alarmed, step.target in changes,
+        )
         for observation, outcome, changes in zip(observations, outcomes, differing, strict=True)
-    ]
+    ]  # fmt: skip
+
+
+def _sparse(
+    clean: Mapping[str, NDArray[np.int8]], changes: Mapping[str, NDArray[np.int8]]
+) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int8]]]:
+    """Flat indices and codes of what differs."""
+    places = {n: np.flatnonzero(codes != clean[n]) for n, codes in changes.items()}
+    return {n: (at, changes[n].ravel()[at]) for n, at in places.items()}
 
 
 def banks_after(
-    program: Program, space: FaultSpace, run: GoldenRun, observation: Observation
+    program: Program, space: FaultSpace, run: GoldenLayer, observation: Observation
 ) -> NDArray[np.int8]:
     """The activation memories after a faulty run."""
     banks = run.banks.copy()
@@ -199,89 +179,32 @@ def banks_after(
     return banks
 
 
-def _carry(
-    golden: Golden,
-    step: Step,
-    stored: Sequence[str],
-    clean: Mapping[str, NDArray[np.int8]],
-    changes: Sequence[Mapping[str, NDArray[np.int8]]],
-    reference: Result,
-    alone: bool,
-) -> Result:
-    """The rest of the network for a batch of faults; ``alone``: only the layer's output changed."""
-    count = len(changes)
-
-    def stack(name: str) -> Tensor:
-        return torch.from_numpy(np.stack([change.get(name, clean[name]) for change in changes]))
-
-    if alone:
-        return golden.run_from(step.target, stack(step.target), reference.outputs)
-    images = torch.arange(count)
-    values = {n: v.expand(count, -1, -1, -1) for n, v in reference.outputs.items()}
-    total = Result(values)
-    # In the order of the graph, so that a stored tensor replaces what an earlier one would
-    # make of it: the layers between them have already run.
-    for name in stored:
-        result = golden.run_from(name, stack(name), total.outputs, images)
-        total.outputs.update(result.outputs)
-        total.output_violations.update(result.output_violations)
-        total.input_violations.update(result.input_violations)
-    return total
-
-
-def _judge(golden: Golden, reference: Result, result: Result) -> list[_Outcome]:
-    """Effect and attributes of each fault of a batch, from the network's last tensor."""
-    last = golden.graph.nodes[-1].name
-    clean = reference.outputs[last].flatten(1)
-    faulty = result.outputs[last].flatten(1)
-    top = int(classes(clean))
-    first = torch.argsort(clean[0].to(torch.int64), descending=True, stable=True)[:5].tolist()
-    before = float(confidences(golden.graph, clean)[0, top])
-    after = confidences(golden.graph, faulty)[:, top].tolist()
-    alarms = torch.zeros(len(faulty), dtype=torch.bool)
-    for kind in ("output_violations", "input_violations"):
-        for name, counts in getattr(result, kind).items():
-            alarms |= counts > getattr(reference, kind)[name]
-    outcomes = []
-    for index, chosen in enumerate(classes(faulty).tolist()):
-        same = torch.equal(faulty[index], clean[0])
-        moved = abs(after[index] - before)
-        outcomes.append(
-            _Outcome(
-                "" if same else "benign" if chosen == top else "sdc1",
-                bool(alarms[index]),
-                {
-                    "sdc5": chosen not in first,
-                    "sdc10": moved > 0.1 * before,
-                    "sdc20": moved > 0.2 * before,
-                },
-            )
-        )
-    return outcomes
-
-
 def _result(
     program: Program,
     space: FaultSpace,
     golden: Golden,
     step: Step,
-    run: GoldenRun,
+    run: GoldenLayer,
     observation: Observation,
-    outcome: _Outcome,
+    judged: Judgement,
+    alarmed: bool,
     output_changed: bool,
 ) -> FaultResult:
-    fault, site = observation.fault, observation.fault.site
-    effect, died = outcome.effect, ""
-    if not effect:
+    fault, end = observation.fault, observation.ending
+    site = fault.site
+    effect, died = judged.effect, ""
+    if not end.clean:
+        effect = "stopped" if end.ended else "hang"
+    elif not effect:
         if _left(program, space, step, observation, output_changed):
             effect = "latent"
         else:
             effect = "masked"
             died = _died(program, space, step, observation, output_changed)
     # A flip of a counter raises it even where its guard is off and tells nobody.
-    counted = golden.output_guard is not None and observation.guard_output > run.guard_output
-    counted |= golden.input_guard is not None and observation.guard_input > run.guard_input
-    detected = counted or outcome.alarms
+    counted = golden.output_guard is not None and end.guard_output > run.guard_output
+    counted |= golden.input_guard is not None and end.guard_input > run.guard_input
+    detected = counted or alarmed
     false_alarm = detected and of_guard(program, space, site)
     return FaultResult(
         id=str(fault),
@@ -297,11 +220,13 @@ def _result(
         detected=detected,
         false_alarm=false_alarm,
         corrected=detected and not false_alarm and effect in ("masked", "latent"),
-        guard_output=observation.guard_output,
-        guard_input=observation.guard_input,
-        cycles=observation.cycles,
-        status=observation.status,
-        **outcome.attributes,
+        guard_output=end.guard_output,
+        guard_input=end.guard_input,
+        cycles=end.cycles,
+        status=end.status,
+        sdc5=judged.sdc5,
+        sdc10=judged.sdc10,
+        sdc20=judged.sdc20,
     )
 
 
@@ -327,33 +252,7 @@ def _left(
 
 def _is_live(program: Program, step: Step, memory: Held, address: int) -> bool:
     """Whether a word of an activation memory belongs to a tensor that will still be read."""
-    names = [*live_after(program, step), step.target]
-    return _holds(program, names, memory, address)
-
-
-def _holds(program: Program, names: Sequence[str], memory: Held, address: int) -> bool:
-    """Whether a word of an activation memory belongs to one of some tensors."""
-    bank = memory.place["bank"]
-    places = [program.places[name] for name in names]
-    return any(p.bank == bank and p.base <= address < p.base + p.size for p in places)
-
-
-def holds_constants(program: Program, memory: Held, words: NDArray[np.int64]) -> bool:
-    """Whether one of some words of descriptors, parameters or weights is written once and read by
-    all runs.
-    """
-    # Chunks that take turns are written anew before every use.
-    chunk = program.chunks[0] if program.resident else None
-    if memory.role is Role.PROGRAM_WORDS:
-        words, part = np.divmod(words, DESCRIPTOR_STRIDE)
-        words, size = words[part < DESCRIPTOR_WORDS], len(program.descriptors)
-    elif chunk and (first := weight_word(program.config, memory, 0)):
-        words, size = words + first[1] - chunk.weight_base, len(chunk.weights)
-    elif chunk and memory.role is Role.PARAMETER_WORDS:
-        words, size = words - chunk.param_base, len(chunk.parameters)
-    else:
-        return False
-    return bool(((words >= 0) & (words < size)).any())
+    return holds_tensor(program, [*live_after(program, step), step.target], memory, address)
 
 
 def _died(
@@ -368,9 +267,9 @@ def _died(
             return "overwritten"
         if space[site.signal].structure != "activation_memory":
             return "never_read"
-        if _holds(program, step.reads[:1], space[site.signal].held, site.address):
+        if holds_tensor(program, step.reads[:1], space[site.signal].held, site.address):
             return "array"
-        if _holds(program, step.reads[1:], space[site.signal].held, site.address):
+        if holds_tensor(program, step.reads[1:], space[site.signal].held, site.address):
             return "requantization"
         return "never_read"
     if not observation.reached:
@@ -382,25 +281,3 @@ def _died(
     datapath = {"pe_activation", "weight", "partial_sum", "skew"}
     datapath |= {"activation_memory", "weight_memory"}
     return "array" if structures & datapath else "overwritten"
-
-
-def of_guard(program: Program, space: FaultSpace, site: Site) -> bool:
-    """Whether a bit is the guard's own: settings, counters, flags and bounds."""
-    state = space[site.signal]
-    role, place = state.held.role, state.held.place
-    if state.structure == "guard" or place.get("field") == "bounds":
-        return True
-    if role is Role.LANE_PARAMETERS:
-        layout = lane_parameters(program.config)
-        bounds = [layout[name] for name in layout.members if name.startswith("guard_")]
-        return any(f.offset <= site.bit < f.offset + f.width for f in bounds)
-    word: int | str = -1
-    if role is Role.DESCRIPTOR_WORD:
-        word = place["word"]
-    elif role is Role.PROGRAM_WORDS and site.address is not None:
-        word = site.address % DESCRIPTOR_STRIDE
-    return any(
-        f.word == word and f.offset <= site.bit < f.offset + f.width
-        for f in DESCRIPTOR
-        if f.name in ("input_lo", "input_hi")
-    )

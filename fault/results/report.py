@@ -5,7 +5,7 @@ from typing import Any
 
 from holdfast.base.figures import Figure, heat_map, intervals
 from holdfast.base.page import Cell, count, render, share
-from holdfast.fault.outcome.classify import EFFECTS
+from holdfast.fault.outcome.verdict import EFFECTS
 
 from .tables import ratio
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from holdfast.base.paired import Pairs, combined
 from holdfast.base.statistics import Sample, share, stratified
-from holdfast.fault.outcome.classify import EFFECTS
+from holdfast.fault.outcome.verdict import EFFECTS
 from holdfast.fault.sampling.plan import PHASES, Plan
 
 __all__ = ["FAILURES", "compare", "failure_rates", "summarize"]

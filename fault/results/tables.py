@@ -1,19 +1,22 @@
 """Terminal tables of a fault run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.console import JustifyMethod
 from rich.table import Table
 
 from holdfast.base.console import marked
 from holdfast.base.statistics import Estimate, Sample, share
-from holdfast.fault.injection.layerwise import Row
-from holdfast.fault.outcome.classify import EFFECTS, FaultResult
+from holdfast.base.table import plain_table
+from holdfast.fault.injection.observation import Divergence
+from holdfast.fault.outcome.classify import FaultResult
+from holdfast.fault.outcome.verdict import EFFECTS
+
+from .layers import Row
 
 __all__ = [
     "compact",
+    "divergence_table",
     "effects_table",
     "fault_table",
     "independent_table",
@@ -38,11 +41,8 @@ def fault_table(rows: Sequence[Row], title: str) -> Table:
 
     The last row's share is weighted by population.
     """
-    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=0)
-    table.add_column("structure", no_wrap=True)
-    for name in ("bits", "n", *(_HEADINGS[name] for name in (*EFFECTS, "detected"))):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("SDC1 %, 95 %", justify="right", no_wrap=True)
+    headings = [_HEADINGS[name] for name in (*EFFECTS, "detected")]
+    table = plain_table(title, "structure", "bits", "n", *headings, "SDC1 %, 95 %")
     for row in rows:
         total = row.structure == "total"
         if total:
@@ -83,26 +83,20 @@ def pairs_sentence(off: Sequence[FaultResult], on: Sequence[FaultResult]) -> str
 
 def effects_table(summary: dict[str, Any], guard: str) -> Table:
     """Structure by effect over whole inferences, from `fault.results.summary.summarize`."""
-    table = Table(
-        title=f"Effects over the whole inference, guard {guard}", box=SIMPLE, pad_edge=False,
-        padding=0,
-    )  # fmt: skip
-    table.add_column("structure", no_wrap=True)
-    short = ("bits", "n", "mask", "lat", "ben", "SDC1", "stop", "hang", "SDC1 %")
-    for name in short:
-        table.add_column(f" {name}", justify="right", no_wrap=True)
-    effects = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
+    headings = ("bits", "n", *(_HEADINGS[name] for name in EFFECTS), "SDC1 %")
+    title = f"Effects over the whole inference, guard {guard}"
+    table = plain_table(title, "structure", *(f" {name}" for name in headings))
     for name, entry in summary["structures"].items():
         table.add_row(
             name, compact(entry["bits"]), compact(entry["faults"]),
-            *(compact(entry["counts"][effect]) for effect in effects),
+            *(compact(entry["counts"][effect]) for effect in EFFECTS),
             _range(entry["shares"]["sdc1"]),
         )  # fmt: skip
     table.add_section()
     total = summary["total"]
     table.add_row(
         "weighted, %", compact(summary["bits"]), compact(summary["faults"]),
-        *(f"{100 * total[effect]['value']:.2f}" for effect in effects),
+        *(f"{100 * total[effect]['value']:.2f}" for effect in EFFECTS),
         _range(total["sdc1"]),
     )  # fmt: skip
     return table
@@ -110,12 +104,8 @@ def effects_table(summary: dict[str, Any], guard: str) -> Table:
 
 def pairs_table(first: str, pairs: Mapping[str, Mapping[str, Any]]) -> Table:
     """Comparisons with the first setting, from `fault.results.summary.compare` by the second."""
-    table = Table(
-        title=f"SDC-1 on the same faults, against {first}", box=SIMPLE, pad_edge=False, padding=0
-    )
-    table.add_column("structure", no_wrap=True)
-    for name in ("n", "prevented", "caused", "difference, %", "ratio"):
-        table.add_column(f" {name}", justify="right", no_wrap=True)
+    headings = (" n", " prevented", " caused", " difference, %", " ratio")
+    table = plain_table(f"SDC-1 on the same faults, against {first}", "structure", *headings)
     for second, entries in pairs.items():
         table.add_row(marked((second, "bold")))
         for name, entry in entries.items():
@@ -129,14 +119,24 @@ def pairs_table(first: str, pairs: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def independent_table(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> Table:
     """Two campaigns with faults of their own, from `base.paired.independent` by kind."""
-    table = Table(title=f"Against {name}: faults of each its own, per cent", box=SIMPLE)
-    for column in ("share", "structure", "there", "here", "difference"):
-        justify: JustifyMethod = "left" if column in ("share", "structure") else "right"
-        table.add_column(column, justify=justify)
+    table = plain_table(
+        f"Against {name}: faults of each its own, per cent",
+        "share", "structure", "there", "here", "difference", left=("structure",), gap=1,
+    )  # fmt: skip
     for kind, entries in kinds.items():
         for structure, entry in entries.items():
             shares = [entry["first"], entry["second"], entry["difference"]]
             table.add_row(kind, structure, *(percent(s) if s else "-" for s in shares))
+    return table
+
+
+def divergence_table(title: str, entries: Iterable[Divergence], later: int = 0) -> Table:
+    """Registers and both values, with the cycle counted from so many cycles before the layer's."""
+    columns = ("register", "golden", "faulty")
+    table = plain_table(title, "cycle", *columns, left=columns, gap=1)
+    for entry in entries:
+        cycle = str(entry.cycle + later)
+        table.add_row(cycle, entry.signal, f"{entry.golden:#x}", f"{entry.faulty:#x}")
     return table
 
 

@@ -21,8 +21,8 @@ import numpy as np
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
 from holdfast.base.text import printable, shown
-from holdfast.fault.injection.lockstep import Upset
-from holdfast.fault.model.space import FaultSpace, State
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import FaultSpace, Site, State
 from holdfast.fault.peers.shortcuts import (
     EXACT,
     STRUCTURES,
@@ -269,12 +269,12 @@ class Plan:
             return frozenset()
         return frozenset(name for name, size in self.population.items() if counts.get(name) == size)
 
-    def every(self, structure: str, first: int, count: int) -> list[Upset]:
+    def every(self, structure: str, first: int, count: int) -> list[Fault]:
         """So many of a stratum's faults from one on, each once."""
         places, moments = np.divmod(np.arange(first, first + count), self.cycles)
         return self._at(structure, places, moments)
 
-    def draw(self, structure: str, unit: int, count: int, seed: int) -> list[Upset]:
+    def draw(self, structure: str, unit: int, count: int, seed: int) -> list[Fault]:
         """The faults of a unit, with replacement: uniform over the stratum, or as
         `fault.peers.shortcuts` says.
         """
@@ -290,7 +290,7 @@ class Plan:
             ]
         return self._at(structure, places, generator.integers(self.cycles, size=count))
 
-    def _at(self, structure: str, places: np.ndarray, moments: np.ndarray) -> list[Upset]:
+    def _at(self, structure: str, places: np.ndarray, moments: np.ndarray) -> list[Fault]:
         """Faults by the numbers of their places and of the cycles in which they begin."""
         begins = np.array([begin for begin, _ in self.window])
         before = np.cumsum([0] + [end - begin for begin, end in self.window])
@@ -301,16 +301,17 @@ class Plan:
             for place, cycle in zip(places, cycles, strict=True)
         ]
 
-    def _upset(self, structure: str, place: int, cycle: int) -> Upset:
+    def _upset(self, structure: str, place: int, cycle: int) -> Fault:
         starts, states = self._starts[structure]
         position = int(np.searchsorted(starts, place, side="right")) - 1
         state = states[position]
         each = state.width - self.model.bits + 1
         word, bit = divmod(place - int(starts[position]), each)
-        bits = tuple((state.signal, word, bit + k) for k in range(self.model.bits))
+        address = word if state.kind == "memory" else None
+        bits = tuple(Site(state.signal, address, bit + k) for k in range(self.model.bits))
         if self.shortcuts.first_mac:
             cycle += delay(state.held) or 0
-        return Upset(bits, cycle, self.model.stuck, self.model.duration)
+        return Fault(bits, cycle, self.model.stuck, self.model.duration)
 
     @cached_property
     def _moments(self) -> list[np.ndarray]:

@@ -80,5 +80,6 @@ def sample(
             index, moment, image = (int(generator.integers(limit)) for limit in limits)
             position = int(np.searchsorted(ends, moment, side="right"))
             cycle = moment - int(ends[position]) + cycles[layers[position]]
-            faults.append(Fault(layers[position], image, cycle, space.site(structure, index)))
+            site = space.site(structure, index)
+            faults.append(Fault((site,), cycle, layer=layers[position], image=image))
     return faults

@@ -36,6 +36,12 @@ class ImageSet:
     labels: Bytes | None
     classes: int = 0
 
+    def drawn(self, count: int, seed: int) -> "ImageSet":
+        """Returns so many of the images, drawn at random without repetition."""
+        chosen = np.random.default_rng(seed).choice(len(self.images), count, replace=False)
+        labels = None if self.labels is None else self.labels[chosen]
+        return ImageSet(self.name, self.images[chosen], labels, self.classes)
+
 
 def class_name(index: int, classes: int) -> str:
     """What to call a class of so many: CIFAR-10's name where there are ten, else its number."""

@@ -7,10 +7,9 @@ parts.share, parts.bound
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rich.box import SIMPLE
-from rich.console import JustifyMethod
 from rich.table import Table
 
+from holdfast.base.table import plain_table
 from holdfast.gen.layout import COUNTERS
 from holdfast.nn.compiler.program import Program, Step
 
@@ -100,13 +99,8 @@ def roofline_table(layers: Iterable[Roofline]) -> Table:
     draining the pipeline, fetching descriptors, waiting for the host.
     """
     parts = list(layers)
-    table = Table(
-        title="Where the cycles go, in % of each row's", box=SIMPLE, pad_edge=False,
-        padding=0,
-    )  # fmt: skip
-    for name in ("layer", "cycles", "peak", "idle", *_CAUSES.values(), "bound"):
-        justify: JustifyMethod = "left" if name in ("layer", "bound") else "right"
-        table.add_column(name, justify=justify, no_wrap=True)
+    columns = ("layer", "cycles", "peak", "idle", *_CAUSES.values(), "bound")
+    table = plain_table("Where the cycles go, in % of each row's", *columns, left=("bound",))
     for part in (*parts, total(parts)):
         if part.name == "total":
             table.add_section()

@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE
 from rich.progress import Progress
-from rich.table import Table
 
 from holdfast.base.command import run
 from holdfast.base.console import console
 from holdfast.base.errors import HoldfastError
+from holdfast.base.table import plain_table
 from holdfast.nn.networks.registry import network_names
 from tests.sim.random_networks import random_config, run_networks
 
@@ -102,8 +101,10 @@ def _networks(results: Parts, names: list[str]) -> bool:
             results["networks"].update(entries)
             results.write()
             console.print(f"{key}: {entries[key]['cycles']:,} cycles")
-    table = _table("Whole networks, one start each", "network", "MACs", "cycles", "model",
-                   "of peak", "wrong", "weights", "s")  # fmt: skip
+    table = plain_table(
+        "Whole networks, one start each", "network", "MACs", "cycles", "model", "of peak", "wrong",
+        "weights", "s", gap=1
+    )  # fmt: skip
     for key, entry in entries.items():
         table.add_row(
             key,
@@ -130,8 +131,10 @@ def _random(results: Parts) -> bool:
             entries[f"{seed}: {config.name}"] = vars(found)
             results["random"].update(entries)
             results.write()
-    table = _table("Random small networks", "configuration", "networks", "outputs", "mismatches",
-                   "cycles", "cycle errors")  # fmt: skip
+    table = plain_table(
+        "Random small networks", "configuration", "networks", "outputs", "mismatches",
+        "cycles", "cycle errors", gap=1
+    )  # fmt: skip
     for key, entry in entries.items():
         columns = ("networks", "outputs", "mismatches", "cycles", "model_errors")
         table.add_row(key, *(f"{entry[name]:,}" for name in columns))
@@ -140,7 +143,9 @@ def _random(results: Parts) -> bool:
 
 
 def _engine(results: Parts) -> None:
-    table = _table("Compiled engine", "array", "cycles/s", "bare loop", "ratio", "build")
+    table = plain_table(
+        "Compiled engine", "array", "cycles/s", "bare loop", "ratio", "build", gap=1
+    )
     with console.status("resnet20: both references"):
         network = networks.Network("resnet20")
     for rows, cols in SIZES:
@@ -159,8 +164,10 @@ def _engine(results: Parts) -> None:
 
 
 def _cost(results: Parts, folder: Path) -> bool:
-    table = _table("Post-synthesis cost", "family", "array", "LUT", "FF", "DSP", "memories",
-                   "LUT/MAC", "products in DSP")  # fmt: skip
+    table = plain_table(
+        "Post-synthesis cost", "family", "array", "LUT", "FF", "DSP", "memories",
+        "LUT/MAC", "products in DSP", gap=1
+    )  # fmt: skip
     complete = True
     for family, size in cost.COSTS:
         with console.status(f"Synthesis of {size} for {family}"):
@@ -177,13 +184,6 @@ def _cost(results: Parts, folder: Path) -> bool:
         )
     console.print(table)
     return complete
-
-
-def _table(title: str, *names: str) -> Table:
-    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=(0, 0, 0, 1))
-    for index, name in enumerate(names):
-        table.add_column(name, justify="right" if index else "left", no_wrap=True)
-    return table
 
 
 if __name__ == "__main__":

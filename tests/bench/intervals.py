@@ -16,7 +16,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.box import SIMPLE
 from rich.table import Table
 
 from holdfast.base.command import run
@@ -26,6 +25,7 @@ from holdfast.base.files import write_atomically
 from holdfast.base.paired import change
 from holdfast.base.progress import progress_bar
 from holdfast.base.statistics import Sample, limits, quantile
+from holdfast.base.table import plain_table
 from tests.bench.simulated import Faults
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -262,10 +262,8 @@ def _group(points: list[Point], group: str) -> dict[str, Any]:
 
 
 def _table(groups: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table(title="Coverage of 95 % intervals, per cent", box=SIMPLE, pad_edge=False)
-    table.add_column("campaigns")
-    for name in ("points", "least", "mean", "< 94", "former least", "< 94", "width"):
-        table.add_column(name, justify="right")
+    columns = ("points", "least", "mean", "< 94", "former least", "< 94", "width")
+    table = plain_table("Coverage of 95 % intervals, per cent", "campaigns", *columns, gap=1)
     for name, entry in groups.items():
         cells = [str(entry["points"]), f"{100 * entry['least']:.1f}", f"{100 * entry['mean']:.1f}",
                  str(entry["below 94 %"])]  # fmt: skip

@@ -24,7 +24,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
-from rich.box import SIMPLE
 from rich.table import Table
 
 from holdfast.base.command import run
@@ -34,6 +33,7 @@ from holdfast.base.files import write_atomically
 from holdfast.base.paired import Pairs, combined, independent
 from holdfast.base.progress import progress_bar
 from holdfast.base.statistics import Sample, stratified
+from holdfast.base.table import plain_table
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.workers import golden_runs, run_units
 from holdfast.fault.model.space import FaultSpace
@@ -46,7 +46,7 @@ from holdfast.fault.peers.shortcuts import (
 from holdfast.fault.results.summary import FAILURES, summarize
 from holdfast.fault.results.tables import percent, ratio
 from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
-from holdfast.fault.simulate import images_for
+from holdfast.nn.data.choice import images_for
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network
@@ -231,9 +231,7 @@ def _failed(
 
 def _table(title: str, result: dict[str, Any], kind: str) -> Table:
     """Every campaign, and its bias against the exact one."""
-    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=0)
-    for column in ("campaign", "  share, %", "  difference, points", "  ratio"):
-        table.add_column(column, justify="right" if column[0] == " " else "left", no_wrap=True)
+    table = plain_table(title, "campaign", "  share, %", "  difference, points", "  ratio")
     bias = {
         (row["structure"], row["second"]): row
         for row in result["bias"]

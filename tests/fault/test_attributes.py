@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from holdfast.fault.campaign.engine import Engine
-from holdfast.fault.injection.cocotb_bench import GoldenRun, Observation
-from holdfast.fault.injection.lockstep import Upset
+from holdfast.fault.injection.observation import Ending, GoldenLayer, Observation
 from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
@@ -65,12 +64,12 @@ def test_attributes_of_a_layer():
     flips = list(flips_of_logits())
     seen = [
         Observation(
-            Fault(step.name, 0, 300, Site(memory, address, bit)), True, 0, 900, 0, 0,
+            Fault((Site(memory, address, bit),), 300, layer=step.name), Ending(900, True),
             memories={memory: [(address, int(value) & 0xFF)]},
         )
         for memory, address, bit, value, _ in flips
     ]  # fmt: skip
-    run = GoldenRun(step.name, 0, 900, 0, 0, banks)
+    run = GoldenLayer(step.name, 0, 900, 0, 0, banks)
     found = classify(program(), FaultSpace.of(netlist()), golden, reference, run, seen)
     clean = tensors["logits"].ravel()
     expected = [verdict(clean, codes) for *_, codes in flips]
@@ -83,7 +82,7 @@ def test_attributes_of_an_inference():
     engine = engine_of(GUARD_OFF)
     last = engine.inference.schedule.cycles - 1
     flips = list(flips_of_logits())
-    upsets = [Upset(((memory, address, bit),), last) for memory, address, bit, _, _ in flips]
+    upsets = [Fault((Site(memory, address, bit),), last) for memory, address, bit, _, _ in flips]
     clean = engine.propagator.reference.outputs["logits"].numpy().ravel()
     results = engine.run(upsets)
     assert [r.output for r in results] == [codes.tobytes() for *_, codes in flips]
@@ -100,15 +99,14 @@ def test_latency_is_counted_from_the_fault(structure):
     upsets = []
     for _ in range(150):
         site = space.site(structure, source.randrange(space.bits(structure)))
-        bit = site.signal, site.address or 0, site.bit
-        upsets.append(Upset((bit,), source.randrange(golden.cycles)))
+        upsets.append(Fault((site,), source.randrange(golden.cycles)))
     checked = 0
     for upset, result in zip(upsets, engine.run(upsets), strict=True):
         if result.latency < 0 or result.cycles != golden.cycles:
             continue
         engine.inference.lockstep.load(upset.cycle)
         ((name, word, bit),) = upset.bits
-        model.flip(name, bit, word)
+        model.flip(name, bit, word or 0)
         waited = 0
         while (
             model.read("guard_output") + model.read("guard_input")

@@ -141,7 +141,7 @@ def one(row, shape, places, parts, change):
 
 def stored_images(files):  # noqa: F811
     """The campaign's images: its generated ones, cut to the network's size."""
-    from holdfast.fault.simulate import chosen_images
+    from holdfast.nn.data.choice import chosen_images
     from holdfast.nn.graph.pixels import image_codes
 
     return image_codes(chosen_images(None, 2, 1).images, 8)

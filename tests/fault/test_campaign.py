@@ -19,9 +19,7 @@ from holdfast.fault.campaign.shard import pack
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
 from holdfast.fault.campaign.workers import Worker, golden_runs, run_units
-from holdfast.fault.injection.lockstep import Upset
 from holdfast.fault.model.space import FaultSpace
-from holdfast.fault.model.upset import parse_upset, upset_text
 from holdfast.fault.results.report import report
 from holdfast.fault.results.summary import compare, failure_rates, summarize
 from holdfast.fault.sampling.plan import (
@@ -163,37 +161,6 @@ def test_margin_plans_the_sample(space, schedule):
     assert counts["weight_memory"] == pytest.approx(
         10_000 * space.bits("weight_memory") / space.bits(), abs=1
     )
-
-
-@pytest.mark.parametrize(
-    "upset",
-    [
-        Upset((("weight", 0, 3),), 17),
-        Upset((("weights__lane_1", 200, 7),), 0),
-        Upset((("weights__lane_1", 200, 4), ("weights__lane_1", 200, 5)), 9),
-        Upset((("weight", 0, 3),), 17, 1),
-        Upset((("weight", 0, 3),), 17, 0, 100),
-    ],
-)
-def test_ids(space, upset):
-    assert parse_upset(space, 100, upset_text(space, upset)) == upset
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("weight[3]", "is not of the form"),
-        ("c1/nothing[3]", "has no register or memory nothing"),
-        ("c1/weight[0][3]", "is a flip-flop and takes no word"),
-        ("c1/weights__lane_0[3]", "is a memory and takes a word and a bit"),
-        ("c1/weight[16]", "has bits 0 to 15"),
-        ("c1/weights__lane_0[512][3]", "has words 0 to 511"),
-        ("c100/weight[3]", "has cycles 0 to 99"),
-    ],
-)
-def test_ids_that_do_not_exist(space, text, message):
-    with pytest.raises(HoldfastError, match=message):
-        parse_upset(space, 100, text)
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pytest
 
 import holdfast.fault.__main__ as campaign
 from holdfast.base.command import run
-from holdfast.fault import simulate
 from holdfast.fault.campaign.engine import FaultOutcome
 from holdfast.fault.campaign.workers import Worker
+from holdfast.nn.data import choice
 from holdfast.nn.data import cifar as data
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
@@ -25,13 +25,13 @@ def files(tmp_path, monkeypatch):
     """A small model and configurations, and a place without CIFAR-10."""
     monkeypatch.delenv("HOLDFAST_DATA", raising=False)
     monkeypatch.setattr(data, "_SHARED", tmp_path / "absent")
-    found = simulate.chosen_images
+    found = choice.chosen_images
 
     def small_images(place, count, seed):
         chosen = found(place, count, seed)
         return data.ImageSet(chosen.name, chosen.images[:, :, :4, :4].copy(), chosen.labels)
 
-    monkeypatch.setattr(simulate, "chosen_images", small_images)
+    monkeypatch.setattr(choice, "chosen_images", small_images)
     graph().save(tmp_path / "tiny.safetensors")
     (tmp_path / "tiny.toml").write_text(CONFIG.to_toml())
     (tmp_path / "bare.toml").write_text(CONFIG.with_(guard=False).to_toml())
@@ -280,7 +280,7 @@ def test_mistakes_are_one_sentence_and_write_nothing(files, command, options, me
 
 
 def test_images_of_another_size(files, command, monkeypatch):
-    monkeypatch.setattr(simulate, "chosen_images", files.images)
+    monkeypatch.setattr(choice, "chosen_images", files.images)
     assert command()[::2] == (
         2,
         "network tiny takes images of shape (3, 4, 4), those at hand have (3, 32, 32).\n",

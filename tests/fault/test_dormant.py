@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from holdfast.fault.analysis.liveness import LivenessTable
-from holdfast.fault.injection.lockstep import FREE, Upset
+from holdfast.fault.injection.lockstep import FREE
 from holdfast.fault.injection.session import RtlSession
+from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
 from holdfast.nn.compiler.program import Program, compile_graph
 from holdfast.nn.data.cifar import generated_images
@@ -135,7 +136,7 @@ def test_the_empty_pipeline_holds_nothing(network, guard):
     inference.golden = golden = inference.record(codes)
     lockstep = inference.lockstep
     stale = [f for f in netlist().flip_flops if f.held.pipeline]
-    nothing = inference.plain(Upset((), 0))
+    nothing = inference.plain(Fault((), 0))
     assert golden.empty.sum() == len(inference.schedule.runs)
     for moment in golden.moments[golden.empty.astype(bool)]:
         for _ in range(3):

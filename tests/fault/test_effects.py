@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.fault.injection.cocotb_bench import GoldenRun, Observation
+from holdfast.fault.injection.observation import GoldenLayer, Observation
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.outcome.classify import classify
@@ -21,14 +21,16 @@ def result(site, *, guard="bound", counted=0, changed=False):
     tensors = {name: value[0].numpy() for name, value in reference.outputs.items()}
     step = program().steps[1]
     banks = banks_before(program(), program().steps[2], tensors)
-    run = GoldenRun(step.name, 0, 900, 0, 0, banks, 0)
+    run = GoldenLayer(step.name, 0, 900, 0, 0, banks, 0)
     place = program().places[step.target]
     memories = {}
     if changed:
         word = place.base + 5
         memory = f"activations_{place.bank}__lane_1"
         memories = {memory: [(word, int(banks[place.bank, word, 1]) & 0xFF ^ 0x40)]}
-    seen = Observation(Fault(step.name, 0, 300, site), True, 0, 900, counted, 0, memories=memories)
+    seen = Observation(
+        Fault((site,), 300, layer=step.name), True, 0, 900, counted, 0, memories=memories
+    )
     space = FaultSpace.of(netlist())
     (found,) = classify(program(), space, golden, reference, run, [seen])
     return found

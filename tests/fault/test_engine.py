@@ -8,9 +8,10 @@ import pytest
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.campaign.engine import PATHS, Engine
-from holdfast.fault.injection.lockstep import FREE, Trace, Upset
+from holdfast.fault.injection.lockstep import FREE, Trace
 from holdfast.fault.injection.session import RtlSession
-from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import (
@@ -59,8 +60,7 @@ def drawn(space, structure, cycles, count, seed):
     upsets = []
     for _ in range(count):
         site = space.site(structure, source.randrange(space.bits(structure)))
-        bit = site.signal, site.address or 0, site.bit
-        upsets.append(Upset((bit,), source.randrange(cycles)))
+        upsets.append(Fault((site,), source.randrange(cycles)))
     return upsets
 
 
@@ -74,7 +74,7 @@ def disagreements(engine, upsets):
 
 def test_golden_run_is_the_golden_model_and_the_schedule(engine):
     """The recorder asserts the schedule's cycles; the logits are the golden model's."""
-    seen = engine.inference.plain(Upset((), 0))
+    seen = engine.inference.plain(Fault((), 0))
     golden = engine.inference.guard.golden(program().graph).run(images()[:1])
     assert np.array_equal(seen.output, golden.outputs["logits"][0].numpy())
     assert (seen.ended, seen.status, seen.has_latent_state) == (True, 0, False)
@@ -130,7 +130,7 @@ def test_words_around_their_reads(engine):
                 read = int(run.finish[0]) + pixel + run.timing.residual
                 moments.append((memory, int(words[0, pixel, col]), read))
         upsets += [
-            Upset(((name, word, 6),), cycle + late)
+            Fault((Site(name, word, 6),), cycle + late)
             for name, word, cycle in moments
             for late in range(-2, 3)
             if word < next(m.depth for m in netlist().memories if m.name == name)
@@ -163,7 +163,7 @@ def test_stuck_bits(engine, space, stuck, duration):
     upsets = []
     for structure in space.structures:
         for upset in drawn(space, structure, 2000, 4, f"{stuck} {structure}"):
-            upsets.append(Upset(upset.bits, upset.cycle, stuck, duration))
+            upsets.append(Fault(upset.bits, upset.cycle, stuck, duration))
     source.shuffle(upsets)
     assert not disagreements(engine, upsets)
 
@@ -173,18 +173,18 @@ def test_adjacent_bits(engine, space):
     for structure in space.structures:
         for upset in drawn(space, structure, 2000, 6, structure):
             ((name, word, bit),) = upset.bits
-            last = min(bit + 3, space[name].width)
-            upsets.append(Upset(tuple((name, word, b) for b in range(bit, last)), upset.cycle))
+            bits = range(bit, min(bit + 3, space[name].width))
+            upsets.append(Fault(tuple(Site(name, word, b) for b in bits), upset.cycle))
     assert not disagreements(engine, upsets)
 
 
 def test_counters_influence_nothing(engine):
     """Registers that the engine does not compare: every bit, at one moment, by RTL to the end."""
-    golden = engine.plain(Upset((), 0))
+    golden = engine.plain(Fault((), 0))
     for flip_flop in netlist().flip_flops:
         if flip_flop.held.role in FREE:
             for bit in range(flip_flop.width):
-                found = engine.plain(Upset(((flip_flop.name, 0, bit),), 700))
+                found = engine.plain(Fault((Site(flip_flop.name, None, bit),), 700))
                 assert (found.output, found.cycles, found.status) == (
                     golden.output, golden.cycles, 0,
                 ), flip_flop.name  # fmt: skip
@@ -192,7 +192,7 @@ def test_counters_influence_nothing(engine):
 
 def test_a_guard_that_is_off_detects_nothing(engine):
     """An upset of its counter changes the count; it is a flag only while the guard is on."""
-    upset = Upset((("guard_output", 0, 20),), 700)
+    upset = Fault((Site("guard_output", None, 20),), 700)
     guard = engine.inference.guard
     for result in (*engine.run([upset]), engine.plain(upset)):
         assert result.counts >= 1 << 20
@@ -234,7 +234,7 @@ def test_registers_are_dead_after_an_inference():
 
 
 def test_hang_is_proven_early(engine):
-    upset = Upset((("sequencer__fsm_state", 0, 2),), 800)
+    upset = Fault((Site("sequencer__fsm_state", None, 2),), 800)
     fast, plain = engine.run([upset])[0], engine.plain(upset)
     assert (fast.effect, plain.effect) == ("hang", "hang")
     assert fast.cycles < engine.inference.limit
@@ -261,7 +261,7 @@ def test_golden_words(engine):
             for _ in range(6):
                 address = source.randrange(memory.depth)
                 golden = analysis.golden_word(memory.name, address, cycle)
-                upset = Upset(((memory.name, address, 0),), cycle)
+                upset = Fault((Site(memory.name, address, 0),), cycle)
                 if engine.run([upset])[0].path == "closed":
                     assert golden == words[memory.name][address], (memory.name, address, cycle)
 
@@ -283,7 +283,7 @@ def test_golden_model_agrees_on_a_fault_in_an_input_word(engine):
     codes = clean["b"].clone()
     codes[0, 1, 2, 3] ^= 64
     address = place.base + (2 * 4 + 3) * place.words
-    upset = Upset(((f"activations_{place.bank}__lane_1", address, 6),), run.fetch)
+    upset = Fault((Site(f"activations_{place.bank}__lane_1", address, 6),), run.fetch)
     if engine.inference.guard == GUARD_OFF:
         expected = Golden(graph()).run_from("b", codes, clean).outputs["logits"][0].numpy()
         assert engine.run([upset])[0].output == expected.tobytes()

@@ -40,11 +40,14 @@ def test_same_observations_in_every_structure(cycles, guard):
     # Where a run breaks, and where watching lasts beyond its end.
     faults += sample(space, cycles, images=2, counts={"sequencer": 15, "host": 15}, seed=8)
     faults += [
-        Fault("b", 0, cycle, Site(name, None, 0))
+        Fault((Site(name, None, 0),), cycle, layer="b")
         for name in ("axi__fsm_state", "sequencer__fsm_state", "control_interrupt", "ready")
         for cycle in (0, 300, cycles["b"] - 1)
     ]
-    faults += [Fault("b", 1, 0, Site("descriptors", DESCRIPTOR_STRIDE, bit)) for bit in range(8)]
+    faults += [
+        Fault((Site("descriptors", DESCRIPTOR_STRIDE, bit),), 0, layer="b", image=1)
+        for bit in range(8)
+    ]
     expected = observations(build(), faults, guard)
     found = observations(build_compiled(netlist()), faults, guard)
     for left, right in zip(expected, found, strict=True):
@@ -52,17 +55,19 @@ def test_same_observations_in_every_structure(cycles, guard):
         for wanted, seen in zip(left.observations, right.observations, strict=True):
             assert seen == wanted
     everything = [o for runs in expected for o in runs.observations]
-    assert any(not o.ended for o in everything) and any(o.status for o in everything)
+    assert any(not o.ending.ended for o in everything) and any(o.ending.status for o in everything)
     assert any(o.memories for o in everything) and any(o.flip_flops for o in everything)
 
 
 def test_same_observations_of_flips_before_the_start():
-    faults = [Fault("d", 0, -1, Site(ff.name, None, ff.width - 1)) for ff in netlist().flip_flops]
+    faults = [
+        Fault((Site(ff.name, None, ff.width - 1),), -1, layer="d") for ff in netlist().flip_flops
+    ]
     expected = observations(build(), faults, GUARD_OFF)
     assert observations(build_compiled(netlist()), faults, GUARD_OFF) == expected
 
 
 def test_a_fault_beyond_the_layer(cycles):
-    beyond = Fault("b", 0, cycles["b"], Site("first", None, 0))
+    beyond = Fault((Site("first", None, 0),), cycles["b"], layer="b")
     with pytest.raises(HoldfastError, match=f"which has cycles 0 to {cycles['b'] - 1}"):
         inject(build_compiled(netlist()), program(), images(), [beyond])

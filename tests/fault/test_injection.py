@@ -12,11 +12,13 @@ from holdfast.fault.injection.layerwise import (
     layer_cycles,
     observe,
     paired,
-    summarize,
 )
+from holdfast.fault.injection.observation import Ending
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
-from holdfast.fault.outcome.classify import EFFECTS, banks_after
+from holdfast.fault.outcome.classify import banks_after
+from holdfast.fault.outcome.verdict import EFFECTS
+from holdfast.fault.results.layers import summarize
 from holdfast.fault.sampling.sample import sample
 from holdfast.gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
 from holdfast.nn.compiler.program import compile_graph
@@ -32,6 +34,11 @@ FIRST_PIXEL = DESCRIPTOR_WORDS + 2 + 5
 PIXELS = 16
 GAP = 5  # cycles between output tiles
 WEIGHT_BITS = 8
+
+
+def layer_b(cycle, *site):
+    """An upset in layer b on image 0."""
+    return Fault((Site(*site),), cycle, layer="b")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,7 @@ def cycles():
 def outputs_of_b(reference, faults):
     """Layer b's output with each fault, from the RTL."""
     (runs,) = observe(build(), program(), reference, faults)
-    assert all(o.ended and not o.status for o in runs.observations)
+    assert all(o.ending.clean for o in runs.observations)
     whole = FaultSpace.of(netlist())
     return [
         tensor(program(), "b", banks_after(program(), whole, runs.golden, o))
@@ -97,7 +104,7 @@ def test_weight_register_changes_the_rest_of_its_tile(reference):
         gap = 0 if output_tile == 0 else GAP
         cycle = FIRST_PIXEL + row + col + tile * PIXELS + gap + pixel
         site = Site(f"array__pe_{row}_{col}__weight", None, bit)
-        faults.append(Fault("b", 0, cycle, site))
+        faults.append(Fault((site,), cycle, layer="b"))
         output, channel = output_tile * 2 + col, block * 2 + row
         before = weights[output, channel, position]
         acc = clean.copy()
@@ -124,7 +131,7 @@ def test_weight_word_flipped_before_it_is_loaded(reference):
         output_tile, position, block = (int(generator.integers(n)) for n in (2, 9, 2))
         row, col, bit = (int(generator.integers(n)) for n in (2, 2, WEIGHT_BITS))
         word = base + ((output_tile * 9 + position) * 2 + block) * 2 + row
-        faults.append(Fault("b", 0, 0, Site(f"weights__lane_{col}", word, bit)))
+        faults.append(layer_b(0, f"weights__lane_{col}", word, bit))
         weights = node.weight.astype(np.int64).reshape(4, 4, 9)
         output, channel = output_tile * 2 + col, block * 2 + row
         weights[output, channel, position] = flipped(weights[output, channel, position], bit)
@@ -135,13 +142,13 @@ def test_weight_word_flipped_before_it_is_loaded(reference):
 
 def test_memory_words_that_the_layer_does_not_read(cycles):
     faults = [
-        Fault("b", 0, 100, Site("weights__lane_0", 511, 0)),
-        Fault("b", 0, 100, Site("activations_1__lane_0", 127, 7)),
-        Fault("b", 0, 100, Site("descriptors", DESCRIPTOR_STRIDE - 1, 3)),
+        layer_b(100, "weights__lane_0", 511, 0),
+        layer_b(100, "activations_1__lane_0", 127, 7),
+        layer_b(100, "descriptors", DESCRIPTOR_STRIDE - 1, 3),
         # the first layer's weights: read again with the next image
-        Fault("b", 0, 100, Site("weights__lane_0", 0, 0)),
+        layer_b(100, "weights__lane_0", 0, 0),
         # a parameter of a later layer
-        Fault("b", 0, 100, Site("parameters_bias", 11, 0)),
+        layer_b(100, "parameters_bias", 11, 0),
     ]
     results = inject(build(), program(), images(), faults)
     assert [(r.effect, r.died) for r in results] == [
@@ -156,10 +163,10 @@ def test_memory_words_that_the_layer_does_not_read(cycles):
 def test_stopped_and_hang(cycles):
     descriptor = program().steps[1].first * DESCRIPTOR_STRIDE
     faults = [
-        Fault("b", 0, 0, Site("descriptors", descriptor, 0)),
-        *(Fault("b", 0, 300, Site("sequencer__fsm_state", None, bit)) for bit in range(3)),
-        Fault("b", 0, 300, Site("control_interrupt", None, 0)),
-        Fault("b", 0, 300, Site("axi__fsm_state", None, 0)),
+        layer_b(0, "descriptors", descriptor, 0),
+        *(layer_b(300, "sequencer__fsm_state", None, bit) for bit in range(3)),
+        layer_b(300, "control_interrupt", None, 0),
+        layer_b(300, "axi__fsm_state", None, 0),
     ]
     results = inject(build(), program(), images(), faults)
     assert (results[0].effect, results[0].status) == ("stopped", Status.BAD_DESCRIPTOR)
@@ -171,7 +178,9 @@ def test_stopped_and_hang(cycles):
 def test_input_word_corrupts_the_layer_and_the_residual_that_reads_it_again(reference):
     place = program().places["a"]
     faults = [
-        Fault("b", 0, 0, Site(f"activations_{place.bank}__lane_{lane}", place.base + word, bit))
+        Fault(
+            (Site(f"activations_{place.bank}__lane_{lane}", place.base + word, bit),), 0, layer="b"
+        )
         for word, lane, bit in ((0, 0, 7), (9, 1, 7), (17, 0, 6), (30, 1, 5))
     ]
     results = inject(build(), program(), images(), faults)
@@ -198,13 +207,15 @@ def test_order_does_not_matter_and_a_fresh_accelerator_agrees(space, cycles):
     assert results == backwards[::-1]
     assert {r.structure for r in results} == set(space.structures)
     for result in results[::22]:
-        assert inject(build(), program(), images(), [Fault.parse(result.id)], GUARD_ON) == [result]
+        assert inject(
+            build(), program(), images(), [Fault.parse(result.id, in_layer=True)], GUARD_ON
+        ) == [result]
 
 
 def test_registers_are_dead_when_idle(reference):
     """Flips every register bit before the host's writes: only live ones disturb the run."""
     faults = [
-        Fault("d", 0, -1, Site(ff.name, None, bit))
+        Fault((Site(ff.name, None, bit),), -1, layer="d")
         for ff in netlist().flip_flops
         for bit in range(ff.width)
     ]
@@ -213,8 +224,7 @@ def test_registers_are_dead_when_idle(reference):
     disturbed = set()
     for o in runs.observations:
         memories = [name for name in o.memories if "accumulator" not in name]
-        same = (o.cycles, o.guard_output, o.guard_input) == (golden.cycles, 0, 0)
-        if not o.ended or o.status or not same or memories:
+        if o.ending != Ending(golden.cycles, ended=True) or memories:
             disturbed.add(o.fault.site.signal)
     assert disturbed
     assert all("layer" in netlist().held[name].live for name in disturbed), disturbed
@@ -223,8 +233,8 @@ def test_registers_are_dead_when_idle(reference):
 def test_guard_off_detects_nothing_and_its_own_bits_give_false_alarms(space, cycles):
     faults = sample(space, cycles, counts={"weight": 25, "guard": 15, "accumulators": 10}, seed=2)
     faults += [
-        Fault("d", 0, 200, Site("guard_output", None, 4)),
-        Fault("b", 0, 2, Site("parameters_bounds", 9, 14)),
+        Fault((Site("guard_output", None, 4),), 200, layer="d"),
+        layer_b(2, "parameters_bounds", 9, 14),
     ]
     off, on = paired(build(), program(), images(), faults)
     assert [r.id for r in off] == [r.id for r in on] == [str(f) for f in faults]
@@ -255,11 +265,13 @@ def test_summary_counts_each_fault_once_and_weights_the_total(space, cycles):
 
 
 def test_bad_requests(cycles):
-    beyond = Fault("b", 0, cycles["b"], Site("first", None, 0))
+    beyond = layer_b(cycles["b"], "first", None, 0)
     with pytest.raises(HoldfastError, match=f"which has cycles 0 to {cycles['b'] - 1}"):
         inject(build(), program(), images(), [beyond])
     with pytest.raises(HoldfastError, match="image 2 does not exist, there are images 0 to 1"):
-        inject(build(), program(), images(), [Fault("b", 2, 0, Site("first", None, 0))])
+        inject(
+            build(), program(), images(), [Fault((Site("first", None, 0),), 0, layer="b", image=2)]
+        )
 
 
 def test_guard_that_is_not_there():

@@ -54,7 +54,7 @@ def stored_after(upset, step):
     program, model = inference.program, inference.model
     inference.lockstep.load(upset.cycle)
     ((name, word, bit),) = upset.bits
-    model.flip(name, bit, word)
+    model.flip(name, bit, word or 0)
     end = max(run.end for run in inference.schedule.runs if run.step is step)
     model.step(end - upset.cycle)
     cfg = program.config
@@ -103,9 +103,9 @@ def test_patterns_are_what_the_rtl_leaves(structure):
     # Of the memories only the words in use: most of the others are never read.
     upsets = drawn(space, structure, engine(GUARD_OFF).inference.golden.cycles, 900, structure)
     if structure == "parameter_memory":
-        upsets = [upset for upset in upsets if upset.bits[0][1] < 24]
+        upsets = [upset for upset in upsets if (upset.site.address or 0) < 24]
     if structure == "weight_memory":
-        upsets = [u for u in upsets if u.bits[0][1] < len(program.chunks[0].weights)]
+        upsets = [u for u in upsets if (u.site.address or 0) < len(program.chunks[0].weights)]
     results = engine(GUARD_OFF).run(upsets)
     seen, steps = {"sum": 0, "code": 0}, set()
     for upset, result in zip(upsets, results, strict=True):

@@ -13,7 +13,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.workers import Worker
-from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.peers.shortcuts import Shortcuts
 from holdfast.fault.sampling.plan import (
     PHASES,
@@ -37,6 +37,10 @@ def schedule():
 
 
 SMALL = {"structures": ("weight", "skew"), "layers": ("a",), "phases": ("drain",)}
+
+
+def addresses(state):
+    return range(state.depth) if state.kind == "memory" else [None]
 
 
 def plan_of(space, schedule, model=None, shortcuts=None, **filters):
@@ -87,9 +91,9 @@ def test_a_small_population_is_tried_whole(space, schedule, bits):
         ]
         moments = [cycle for begin, end in plan.window for cycle in range(begin, end)]
         expected = {
-            (tuple((state.signal, word, bit + k) for k in range(bits)), cycle)
+            (tuple(Site(state.signal, address, bit + k) for k in range(bits)), cycle)
             for state in space.members(structure)
-            for word, bit in product(range(state.depth), range(state.width - bits + 1))
+            for address, bit in product(addresses(state), range(state.width - bits + 1))
             for cycle in moments
         }
         assert len(upsets) == size == len(expected)

@@ -32,7 +32,9 @@ def test_every_structure_and_layer_is_hit(space):
     per = Counter(space[f.site.signal].structure for f in faults)
     assert set(per) == set(space.structures) and set(per.values()) == {20}
     for fault in faults:
-        fault.check(space, CYCLES, images=1)
+        fault.check_layer(CYCLES, images=1)
+        fault.check_bits(space)
+        fault.check_cycle(CYCLES[fault.layer])
 
 
 @pytest.mark.parametrize("structure", ["weight", "requantizer", "host", "parameter_memory"])

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from holdfast.base.command import run
 from holdfast.fault import simulate
+from holdfast.nn.data import choice
 from holdfast.nn.data import cifar as data
 from tests.fault.tiny import CONFIG, graph, netlist
 
@@ -20,7 +21,7 @@ def files(tmp_path, monkeypatch):
     """A small model and configuration, and a place without CIFAR-10."""
     monkeypatch.delenv("HOLDFAST_DATA", raising=False)
     monkeypatch.setattr(data, "_SHARED", tmp_path / "absent")
-    monkeypatch.setattr(simulate, "chosen_images", small_images)
+    monkeypatch.setattr(choice, "chosen_images", small_images)
     graph().save(tmp_path / "tiny.safetensors")
     (tmp_path / "tiny.toml").write_text(CONFIG.to_toml())
     (tmp_path / "bare.toml").write_text(CONFIG.with_(guard=False).to_toml())
@@ -33,7 +34,7 @@ def files(tmp_path, monkeypatch):
     )
 
 
-_chosen_images = simulate.chosen_images
+_chosen_images = choice.chosen_images
 
 
 def small_images(place, count, seed):
@@ -165,7 +166,7 @@ def test_mistakes_are_one_sentence_and_write_nothing(files, options, message, ca
 
 
 def test_images_of_another_size(files, capsys, monkeypatch):
-    monkeypatch.setattr(simulate, "chosen_images", _chosen_images)
+    monkeypatch.setattr(choice, "chosen_images", _chosen_images)
     options = ["--network", files.model, "--config", files.config, "--output", str(files.output)]
     monkeypatch.setattr("sys.argv", ["simulate", *options])
     assert run(simulate.app) == 2

@@ -1,11 +1,8 @@
 import pytest
 
-from holdfast.base.errors import HoldfastError
-from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import (
     STRUCTURES,
     FaultSpace,
-    Site,
     structure_of,
 )
 from holdfast.gen.config import AcceleratorConfig
@@ -72,48 +69,3 @@ def test_sites_enumerate_each_bit_once():
 def test_an_unknown_register_is_an_error():
     with pytest.raises(ValueError, match="array__surprise belongs to no structure"):
         structure_of(FlipFlop("array__surprise", 1))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "block1_conv1/i0/c1234/array__pe_0_1__weight[5]",
-        "concat.0/i12/c0/weights__lane_1[511][7]",
-        "odd/name/i1/c2/first[15]",
-    ],
-)
-def test_ids_are_read_back(text):
-    assert str(Fault.parse(text)) == text
-
-
-def test_an_id_says_where():
-    fault = Fault.parse("a/i1/c22/weights__lane_1[300][7]")
-    assert fault == Fault("a", 1, 22, Site("weights__lane_1", 300, 7))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("x/i0/c0/first[0]", "layer x does not exist; known are a, b."),
-        ("a/i2/c0/first[0]", "image 2 does not exist, there are images 0 to 1."),
-        ("a/i0/c530/first[0]", "cycle 530 is beyond layer a, which has cycles 0 to 529."),
-        ("a/i0/c0/frist[0]", "the netlist has no register or memory frist."),
-        ("a/i0/c0/first[16]", "bit 16 is beyond first, which has bits 0 to 15."),
-        ("a/i0/c0/first[1][2]", "first is a flip-flop and takes no word."),
-        ("a/i0/c0/descriptors[1]", "descriptors is a memory and takes a word and a bit."),
-        (
-            "a/i0/c0/descriptors[256][1]",
-            "word 256 is beyond descriptors, which has words 0 to 255.",
-        ),
-    ],
-)
-def test_an_id_that_does_not_exist_names_value_and_bound(text, message):
-    with pytest.raises(HoldfastError) as error:
-        Fault.parse(text).check(FaultSpace.of(netlist()), {"a": 530, "b": 626}, images=2)
-    assert str(error.value) == f"fault {text}: {message}"
-
-
-@pytest.mark.parametrize("text", ["", "first[0]", "a/i0/c-1/first[0]", "a/i0/c0/first"])
-def test_text_that_is_no_id(text):
-    with pytest.raises(HoldfastError, match="is not of the form LAYER/iIMAGE/cCYCLE"):
-        Fault.parse(text)

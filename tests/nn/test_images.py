@@ -9,7 +9,7 @@ from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.explore import exploration
 from holdfast.explore.measurements.accuracy import AccuracyMeasurement
-from holdfast.fault.simulate import images_for
+from holdfast.nn.data.choice import images_for
 from holdfast.nn.data.images import ImageSet, check_network, class_name
 from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.registry import network

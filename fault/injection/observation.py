@@ -1,0 +1,192 @@
+"""What the testbenches of single layers are given, and what they show: the same in both engines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.fault.model.fault import Fault
+from holdfast.nn.compiler.program import Program, Step
+from holdfast.sim.driver import control_word, status_part
+from holdfast.sim.netlist.netlist import Netlist
+
+__all__ = ["ANSWERS", "DRAIN", "FLIP", "LOOK", "MARK", "PERIOD", "BenchJob", "Divergence", "Ending",
+           "GoldenLayer", "Observation", "Observed", "Work", "start_writes",
+           "trace_cycles"]  # fmt: skip
+
+MARK = "holdfast-fault "
+"""Begins a line of the cocotb testbench that says how many faults are done."""
+PERIOD = 10
+FLIP = 6
+"""Nanoseconds after the rising edge at which a bit is flipped: the clock has just fallen."""
+LOOK = 8
+"""Nanoseconds after the rising edge at which registers are read."""
+ANSWERS = ("status", "guard_output", "guard_input")
+"""Registers that the host reads after a run."""
+DRAIN = 64
+"""Cycles after the interrupt until the state that remains is read: pipelines have drained."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Faults of one layer and image.
+
+    Attributes
+    ----------
+    limit : int
+        If positive, the layer is run once, with the only fault and for so many cycles at most, and
+        nothing is compared: for waveforms.
+    """
+
+    layer: str
+    image: int
+    faults: tuple[Fault, ...]
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class BenchJob:
+    """What one simulation has to do.
+
+    Attributes
+    ----------
+    golden : list of dict
+        For each image, golden codes [C, H, W] by node; the image's own under the input's name.
+    settings : dict
+        Of the control register.
+    """
+
+    netlist: Netlist
+    program: Program
+    golden: list[dict[str, NDArray[np.int8]]]
+    settings: Mapping[str, bool]
+    work: list[Work]
+
+
+@dataclass
+class GoldenLayer:
+    """The fault-free run of a layer.
+
+    Attributes
+    ----------
+    cycles : int
+        From the edge that accepts the start write's data to the interrupt.
+    guard_output, guard_input : int
+        The guard's counters at its end.
+    banks : int8 [bank, word, lane]
+        Activation memories at its end.
+    begin : int
+        Simulation time at which cycle 0 begins, in nanoseconds; 0 in the compiled engine.
+    """
+
+    layer: str
+    image: int
+    cycles: int
+    guard_output: int
+    guard_input: int
+    banks: NDArray[np.int8]
+    begin: int = 0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended, as the host saw it.
+
+    Attributes
+    ----------
+    cycles : int
+        As in GoldenLayer; the watchdog's limit if it did not end.
+    ended : bool
+        The interrupt came, and the port answered that the run is done.
+    status : int
+        `gen.layout.Status`.
+    guard_output, guard_input : int
+        Counters.
+    """
+
+    cycles: int = 0
+    ended: bool = False
+    status: int = 0
+    guard_output: int = 0
+    guard_input: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Whether it ended without an error."""
+        return self.ended and not self.status
+
+    @classmethod
+    def of(cls, cycles: int, interrupted: bool, answers: Sequence[int | None]) -> Self:
+        """Reads what the port answered for :data:`ANSWERS`; None where it did not."""
+        status, *counters = answers
+        if status is None or None in counters:
+            return cls(cycles)
+        done = status_part(status, "done") and not status_part(status, "busy")
+        counts = (count or 0 for count in counters)
+        return cls(cycles, interrupted and bool(done), status_part(status, "code"), *counts)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one faulty run showed, as differences from the golden run.
+
+    Attributes
+    ----------
+    reached : frozenset of str
+        Registers and accumulator memories other than the flipped one that differed between the flip
+        and the end of :func:`trace_cycles`.
+    flip_flops : tuple of str
+        Registers that differ after the end.
+    memories : dict
+        Words that differ after the end: by memory, a list of (address, value).
+    """
+
+    fault: Fault
+    ending: Ending
+    reached: frozenset[str] = frozenset()
+    flip_flops: tuple[str, ...] = ()
+    memories: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+
+@dataclass
+class Observed:
+    """What the simulation of some faults of one layer and image showed.
+
+    Attributes
+    ----------
+    observations : list of Observation
+        Of each fault, in their order; none if a fault is beyond the last cycle of the layer.
+    """
+
+    golden: GoldenLayer
+    observations: list[Observation]
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A register whose value is not the golden one.
+
+    Attributes
+    ----------
+    cycle : int
+        Clock cycle of the layer, counted as a fault's.
+    """
+
+    signal: str
+    cycle: int
+    golden: int
+    faulty: int
+
+
+def start_writes(job: BenchJob, step: Step) -> dict[str, int]:
+    """Returns what the host writes to which register, in order, to start a layer."""
+    word = control_word(start=True, interrupt=True, **job.settings)
+    writes = {"guard_output": 0, "guard_input": 0, "first": step.first}
+    return writes | {"count": step.count, "control": word}
+
+
+def trace_cycles(program: Program) -> int:
+    """Cycles for which a fault's spread is watched: a pixel's way through the whole pipeline."""
+    return program.config.rows + 2 * program.config.cols + 24

@@ -1,0 +1,42 @@
+"""The accelerator for a network."""
+
+from pathlib import Path
+
+from holdfast.base.errors import HoldfastError
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.graph.graph import Graph
+
+__all__ = ["configuration"]
+
+
+def configuration(
+    graph: Graph, path: Path | None, rows: int | None, cols: int | None
+) -> AcceleratorConfig:
+    """Returns a file's configuration, or the default one with the network's widths.
+
+    Parameters
+    ----------
+    path : Path or None
+        A TOML file.
+    rows, cols : int or None
+        Size of the array, 8 by default; not with a file.
+
+    Raises
+    ------
+    HoldfastError
+        Both a file and a size are given, or what they say is not possible.
+    """
+    if path is not None:
+        if rows is not None or cols is not None:
+            raise HoldfastError("--config already says rows and cols; give one or the other.")
+        return AcceleratorConfig.from_toml(path)
+    need = max(graph.accumulator_bits(node) for node in graph.weighted())
+    return AcceleratorConfig(
+        rows=8 if rows is None else rows,
+        cols=8 if cols is None else cols,
+        act_bits=graph.act_bits,
+        weight_bits=graph.weight_bits,
+        multiplier_bits=graph.multiplier_bits,
+        rounding=graph.rounding,
+        acc_bits=max(24, need),
+    )
