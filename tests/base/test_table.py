@@ -16,7 +16,7 @@ def test_texts_to_the_left_and_numbers_to_the_right():
     table.add_row("a", "7", "x")
     table.add_row("bcdef", "123", "yz")
     assert [line.strip() for line in shown(table)] == [
-        "Title", "", "name     n  why", "────────────────", "a        7  x", "bcdef  123  yz",
+        "Title", "", "name     n  why", "───────────────", "a        7  x", "bcdef  123  yz",
     ]  # fmt: skip
 
 
