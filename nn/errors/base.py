@@ -10,11 +10,7 @@ from torch import Tensor
 from holdfast.base.errors import HoldfastError
 from holdfast.nn.networks.spec import Network
 
-__all__ = ["STORED", "ErrorModel", "bernoulli_positions", "replaced"]
-
-
-STORED = ("conv", "dense", "add", "maxpool", "avgpool")
-"""Operations whose outputs are computed and then stored; shortcuts and concatenations copy."""
+__all__ = ["ErrorModel", "bernoulli_positions", "replaced"]
 
 
 class ErrorModel:

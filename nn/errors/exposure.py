@@ -17,13 +17,9 @@ from numpy.typing import NDArray
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.feeder import Feeder
-from holdfast.nn.graph.graph import (
-    AvgPoolNode,
-    ConvNode,
-    Graph,
-    MaxPoolNode,
-)
+from holdfast.nn.graph.graph import Graph
 from holdfast.nn.networks.spec import Network
+from holdfast.nn.operators.registry import operator
 
 __all__ = ["KINDS", "STRUCTURES", "Array", "LayerWork", "exposures", "graph_work", "network_work"]
 
@@ -118,13 +114,12 @@ def graph_work(graph: Graph) -> list[LayerWork]:
     image = graph.nodes[0].name
     found = []
     for node in graph.nodes:
-        first = image in node.inputs
-        if isinstance(node, ConvNode):
-            _, inputs, height, width = node.weight.shape
-            kind = "dense" if node.op == "dense" else "conv"
-            found.append(LayerWork(node.name, kind, node.shape, inputs, (height, width), first))
-        elif isinstance(node, AvgPoolNode | MaxPoolNode):
-            found.append(LayerWork(node.name, node.op, node.shape, 1, (node.kernel, node.kernel)))
+        if node.kind:
+            inputs, height, width = node.fan_in
+            first = node.weighted and image in node.inputs
+            found.append(
+                LayerWork(node.name, node.kind, node.shape, inputs, (height, width), first)
+            )
     return found
 
 
@@ -133,14 +128,12 @@ def network_work(spec: Network) -> list[LayerWork]:
     shapes = spec.shapes()
     found = []
     for layer in spec.layers:
-        source, first = shapes[layer.inputs[0]], "image" in layer.inputs
-        if layer.op in ("conv", "dense"):
-            kernel = source[1:] if layer.op == "dense" else (layer.kernel, layer.kernel)
-            inputs = source[0] // layer.groups
-            found.append(LayerWork(layer.name, layer.op, shapes[layer.name], inputs, kernel, first))
-        elif layer.op in ("avgpool", "maxpool"):
-            kernel = (layer.kernel, layer.kernel)
-            found.append(LayerWork(layer.name, layer.op, shapes[layer.name], 1, kernel))
+        known = operator(layer)
+        if known.kind:
+            inputs, height, width = known.layer_fan_in(layer, shapes[layer.inputs[0]])
+            first = known.weighted and "image" in layer.inputs
+            shape, kernel = shapes[layer.name], (height, width)
+            found.append(LayerWork(layer.name, known.kind, shape, inputs, kernel, first))
     return found
 
 

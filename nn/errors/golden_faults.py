@@ -17,14 +17,14 @@ from torch import Tensor
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import ConvNode, Graph
 
-from .base import STORED, ErrorModel
+from .base import ErrorModel
 
 __all__ = ["faulty_logits", "faulty_weights", "stored_sizes", "strikes_weights"]
 
 
 def stored_sizes(graph: Graph) -> dict[str, int]:
     """Stored activations of one image by node, without image and logits."""
-    return {node.name: math.prod(node.shape) for node in graph.nodes[:-1] if node.op in STORED}
+    return {node.name: math.prod(node.shape) for node in graph.nodes[:-1] if node.stored}
 
 
 def strikes_weights(faults: ErrorModel) -> bool:
@@ -79,7 +79,7 @@ def _model(golden: Golden, graph: Graph, faults: ErrorModel) -> Golden:
     """A golden model with the same guard, whose sums are struck."""
 
     def strike(node: ConvNode, v: Tensor) -> Tensor:
-        if node.op != "conv":
+        if node.kind != "conv":
             return v
         real = v.sub(node.zero_point).float().mul_(node.scale)
         struck = faults.sums(real, node.weight[0].size, graph.act_bits, node.name)
@@ -101,7 +101,7 @@ def faulty_weights(graph: Graph, faults: ErrorModel) -> Graph:
     """
     nodes = list(graph.nodes)
     for index, node in enumerate(nodes):
-        if isinstance(node, ConvNode) and node.op == "conv":
+        if isinstance(node, ConvNode) and node.kind == "conv":
             codes = torch.from_numpy(node.weight).float()
             weight = faults.weights(codes, graph.weight_bits).numpy().astype(np.int8)
             change = (weight.astype(np.int64) - node.weight).sum((1, 2, 3))

@@ -8,28 +8,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from holdfast.base.text import shown
-
-from .nodes import (
-    ACC_BITS_LIMIT,
-    AddNode,
-    AvgPoolNode,
-    ConcatNode,
-    ConvNode,
-    DenseNode,
-    InputNode,
-    MaxPoolNode,
-    ModelError,
-    Node,
-    ShortcutNode,
-)
+from holdfast.nn.operators.checks import SIDE_LIMIT, ModelError, check_inside
+from holdfast.nn.operators.input import InputNode
+from holdfast.nn.operators.node import Node
 
 if TYPE_CHECKING:
     from .graph import Graph
 
-__all__ = ["NODES_LIMIT", "SIDE_LIMIT", "Validator", "check_name", "is_plain"]
+__all__ = ["NODES_LIMIT", "Validator", "check_name", "is_plain"]
 
 NODES_LIMIT = 4096
-SIDE_LIMIT = 1 << 16
 _ROUNDINGS = ("half_up", "half_even", "floor")
 _NAME_LIMIT = 64
 # Names become parts of files' names, of fault ids, of step names ("concat.0") and of terminal text.
@@ -78,7 +66,7 @@ class Validator:
             ("multiplier_bits", 0, 31),
             ("classes", 1, SIDE_LIMIT),
         ):
-            self.inside(name, getattr(graph, name), low, high)
+            check_inside(name, getattr(graph, name), low, high)
         if graph.rounding not in _ROUNDINGS:
             raise ModelError(
                 f"rounding must be one of {', '.join(_ROUNDINGS)}, not {shown(graph.rounding)}."
@@ -112,10 +100,10 @@ class Validator:
             raise ModelError(f"two layers have the name {node.name!r}.")
         if isinstance(node, InputNode) and self.seen:
             raise ModelError(f"a graph has one input, but {node.name!r} is a second one.")
-        arity = {"input": 0, "add": 2}.get(node.op, 1)
-        if len(node.inputs) != arity and not (node.op == "concat" and node.inputs):
+        if len(node.inputs) != node.arity and not (node.arity is None and node.inputs):
             raise ModelError(
-                f"layer {node.name!r} must have {arity} inputs, not {len(node.inputs)}."
+                f"layer {node.name!r} must have {1 if node.arity is None else node.arity} inputs, "
+                f"not {len(node.inputs)}."
             )
         for name in node.inputs:
             if not isinstance(name, str) or name not in self.seen:
@@ -125,139 +113,21 @@ class Validator:
         if len(node.shape) != 3:
             raise ModelError(f"shape {where} must be (C, H, W), not {shown(node.shape)}.")
         for size in node.shape:
-            self.inside(f"a side of the shape {where}", size, 1, SIDE_LIMIT)
+            check_inside(f"a side of the shape {where}", size, 1, SIDE_LIMIT)
         if not (isinstance(node.scale, float) and 0 < node.scale < math.inf):
             raise ModelError(f"scale {where} must be a positive number, not {shown(node.scale)}.")
         low, high = self.graph.codes
-        self.inside(f"zero_point {where}", node.zero_point, low, high)
-        self.inside(f"lo {where}", node.lo, low, high)
-        self.inside(f"hi {where}", node.hi, node.lo, high)
+        check_inside(f"zero_point {where}", node.zero_point, low, high)
+        check_inside(f"lo {where}", node.lo, low, high)
+        check_inside(f"hi {where}", node.hi, node.lo, high)
         sources = [self.seen[name] for name in node.inputs]
-        if isinstance(node, ConvNode):
-            self.convolution(node, sources[0], where)
-        elif isinstance(node, AddNode):
-            wide = max(self.graph.multiplier_bits, 8)
-            self.inside(f"multiplier_a {where}", node.multiplier_a, 0, (1 << wide) - 1)
-            self.inside(f"multiplier_b {where}", node.multiplier_b, 0, (1 << wide) - 1)
-            self.inside(f"shift {where}", node.shift, 0, ACC_BITS_LIMIT + wide - 1)
-            self.shape(node, sources[1].shape)
-            self.shape(node, sources[0].shape)
-        elif isinstance(node, AvgPoolNode | MaxPoolNode):
-            self.pool(node, sources[0], where)
-        elif isinstance(node, ShortcutNode):
-            self.inside(f"stride {where}", node.stride, 1, 1 << 8)
-            c, h, w = sources[0].shape
-            if node.shape[0] < c:
+        node.check(self.graph, sources)
+        for source in sources if node.passes_encoding else ():
+            if (source.scale, source.zero_point) != (node.scale, node.zero_point):
                 raise ModelError(
-                    f"shortcut {node.name!r} must not lose channels: "
-                    f"{c} before, {node.shape[0]} after."
+                    f"{node.op} {node.name!r} must have the scale and zero point "
+                    f"of its input {source.name!r}."
                 )
-            self.shape(node, (node.shape[0], -(-h // node.stride), -(-w // node.stride)))
-        elif isinstance(node, ConcatNode):
-            self.shape(node, (sum(s.shape[0] for s in sources), *sources[0].shape[1:]))
-        if isinstance(node, MaxPoolNode | ShortcutNode | ConcatNode):
-            for source in sources:
-                if (source.scale, source.zero_point) != (node.scale, node.zero_point):
-                    raise ModelError(
-                        f"{node.op} {node.name!r} must have the scale and zero point "
-                        f"of its input {source.name!r}."
-                    )
-
-    def convolution(self, node: ConvNode, source: Node, where: str) -> None:
-        graph = self.graph
-        self.inside(f"stride {where}", node.stride, 1, 1 << 8)
-        self.inside(f"padding {where}", node.padding, 0, 1 << 8)
-        self.inside(f"dilation {where}", node.dilation, 1, 1 << 8)
-        self.inside(f"groups {where}", node.groups, 1, source.shape[0])
-        self.inside(f"offset {where}", node.offset, 0, 1 << 8)
-        c, h, w = source.shape
-        out = node.shape[0]
-        if c % node.groups or out % node.groups:
-            raise ModelError(
-                f"groups {where} must divide its {c} input and {out} output channels, "
-                f"not be {node.groups}."
-            )
-        if node.weight.ndim != 4 or node.weight.shape[:2] != (out, c // node.groups):
-            raise ModelError(
-                f"weight {where} must have shape ({out}, {c // node.groups}, kh, kw), "
-                f"not {node.weight.shape}."
-            )
-        kh, kw = node.weight.shape[2:]
-        self.inside(f"kernel height {where}", kh, 1, SIDE_LIMIT)
-        self.inside(f"kernel width {where}", kw, 1, SIDE_LIMIT)
-        if isinstance(node, DenseNode) and (
-            (kh, kw, node.stride, node.padding, node.offset, node.groups) != (h, w, 1, 0, 0, 1)
-        ):
-            raise ModelError(
-                f"dense layer {node.name!r} must cover its whole {h}x{w} input with "
-                f"stride 1, no padding and no offset."
-            )
-        self.shape(
-            node,
-            (
-                out,
-                *(
-                    _window(size - node.offset, k, node.stride, node.padding, node.dilation)
-                    for size, k in ((h, kh), (w, kw))
-                ),
-            ),
-        )
-        top = (1 << graph.weight_bits - 1) - 1
-        multiplier = (1, 1) if graph.multiplier_bits == 0 else (0, (1 << graph.multiplier_bits) - 1)
-        guard = 1 << graph.act_bits + 7
-        for name, low, high in (
-            ("weight", -top, top),
-            ("multiplier", *multiplier),
-            ("shift", 0, ACC_BITS_LIMIT + graph.multiplier_bits - 1),
-            ("bias", -(1 << ACC_BITS_LIMIT - 1), (1 << ACC_BITS_LIMIT - 1) - 1),
-            ("guard_lo", -guard, guard - 1),
-            ("guard_hi", -guard, guard - 1),
-        ):
-            array = getattr(node, name)
-            if name != "weight" and array.shape != (out,):
-                raise ModelError(f"{name} {where} must have {out} entries, not {array.shape}.")
-            self.inside(f"{name} {where}", int(array.min()), low, high)
-            self.inside(f"{name} {where}", int(array.max()), low, high)
-        if (node.guard_lo > node.guard_hi).any():
-            raise ModelError(f"guard_lo {where} must not exceed guard_hi.")
-        self.inside(f"input_lo {where}", node.input_lo, *graph.codes)
-        self.inside(f"input_hi {where}", node.input_hi, node.input_lo, graph.codes[1])
-        need = graph.accumulator_bits(node)
-        if need > ACC_BITS_LIMIT:
-            raise ModelError(
-                f"layer {node.name!r} needs an accumulator of {need} bits; "
-                f"at most {ACC_BITS_LIMIT} are possible."
-            )
-
-    def pool(self, node: AvgPoolNode | MaxPoolNode, source: Node, where: str) -> None:
-        self.inside(f"kernel {where}", node.kernel, 1, 1 << 8)
-        self.inside(f"stride {where}", node.stride, 1, 1 << 8)
-        self.inside(f"padding {where}", node.padding, 0, node.kernel // 2)
-        c, h, w = source.shape
-        self.shape(
-            node,
-            (c, *(_window(size, node.kernel, node.stride, node.padding, 1) for size in (h, w))),
-        )
-        if isinstance(node, AvgPoolNode):
-            wide = self.graph.multiplier_bits or 8
-            self.inside(f"multiplier {where}", node.multiplier, 0, (1 << wide) - 1)
-            self.inside(f"shift {where}", node.shift, 0, ACC_BITS_LIMIT + wide - 1)
-
-    @staticmethod
-    def inside(what: str, value: Any, low: int, high: int) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ModelError(
-                f"{what} must be a whole number from {low} to {high}, not {shown(value)}."
-            )
-
-    @staticmethod
-    def shape(node: Node, expected: tuple[int, ...]) -> None:
-        if node.shape != expected:
-            raise ModelError(f"layer {node.name!r} must have shape {expected}, not {node.shape}.")
-
-
-def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
 def is_plain(value: Any, depth: int = _DEPTH) -> bool:

@@ -5,20 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .graph import (
-    AddNode,
-    AvgPoolNode,
-    ConcatNode,
-    ConvNode,
-    Graph,
-    MaxPoolNode,
-    Node,
-    ShortcutNode,
-    accumulator_bound,
-)
+from .graph import AvgPoolNode, ConvNode, Graph, Node
 
 __all__ = ["Golden", "GuardMode", "Result", "classes", "confidences", "round_shift"]
 
@@ -76,7 +65,7 @@ class Golden:
         self.observe: Callable[[ConvNode, Tensor, Tensor], None] | None = None
         self.disturb: Callable[[ConvNode, Tensor], Tensor] | None = None
         self._nodes = {node.name: node for node in graph.nodes}
-        self._weights = {node.name: _Weights(node, graph.act_bits) for node in graph.weighted()}
+        self._weights = {node.name: node.prepared(graph.act_bits) for node in graph.weighted()}
 
     def run(self, codes: Tensor, keep: Collection[str] | None = None) -> Result:
         """Runs the whole graph on input codes, int8 [N, C, H, W]; keeps all nodes by default."""
@@ -135,7 +124,7 @@ class Golden:
         outputs = dict(values)
         for node in nodes:
             inputs = [outputs[name] for name in node.inputs]
-            outputs[node.name] = result.outputs[node.name] = self._compute(node, inputs, result)
+            outputs[node.name] = result.outputs[node.name] = node.evaluate(self, inputs, result)
         return result
 
     def logits(self, codes: Tensor, batch: int = 100) -> Tensor:
@@ -148,21 +137,17 @@ class Golden:
         """acc of the contract, or an average pooling's sum of codes without their zero point,
         int64 [N, C, H, W], of codes behind the input guard.
         """
-        if isinstance(node, AvgPoolNode):
-            # at most 2^8 codes of 8 bits in each direction: exact in float64
-            centred = x.to(torch.float64) - self._source(node).zero_point
-            total = F.avg_pool2d(
-                centred, node.kernel, node.stride, node.padding, divisor_override=1
-            )
-            return total.to(torch.int64)
-        acc = self._weights[node.name].accumulate(x, self._source(node).zero_point)
-        return acc.to(torch.int64)
+        zero_point = self._nodes[node.inputs[0]].zero_point
+        return node.sums(x, zero_point, *self._weights.get(node.name, ())).to(torch.int64)
 
-    def before_guard(self, node: ConvNode, x: Tensor) -> Tensor:
+    def before_guard(self, node: ConvNode | AvgPoolNode, x: Tensor) -> Tensor:
         """v of the contract, before output guard and clamp, int64 [N, C, H, W]."""
         v = self.sums(node, x).mul_(_per_channel(node.multiplier))
-        shift = _per_channel(node.shift)
-        return round_shift(v, shift, self.graph.rounding).add_(node.zero_point)
+        return self.rounded(v, _per_channel(node.shift)).add_(node.zero_point)
+
+    def rounded(self, v: Tensor, shift: Tensor | int) -> Tensor:
+        """rs(v, S) of the contract, both int64, as the graph rounds."""
+        return round_shift(v, torch.as_tensor(shift), self.graph.rounding)
 
     def admitted(self, node: ConvNode, x: Tensor, result: Result) -> Tensor:
         """Input codes behind the input guard, whose violations go into ``result``."""
@@ -171,7 +156,7 @@ class Golden:
         inside = x.clamp(node.input_lo, node.input_hi)
         result.input_violations[node.name] = (inside != x).sum((1, 2, 3))
         if self.input_guard == "zero":
-            inside = torch.where(inside == x, x, self._source(node).zero_point)
+            inside = torch.where(inside == x, x, self._nodes[node.inputs[0]].zero_point)
         return inside.to(torch.int8)
 
     def finished(self, node: ConvNode | AvgPoolNode, v: Tensor, result: Result) -> Tensor:
@@ -194,12 +179,9 @@ class Golden:
         if self.fixed_bound is not None:
             centre = torch.tensor(node.zero_point)
             return centre - self.fixed_bound, centre + self.fixed_bound - 1
-        if isinstance(node, AvgPoolNode):
+        if not isinstance(node, ConvNode):
             return None
         return _per_channel(node.guard_lo), _per_channel(node.guard_hi)
-
-    def _source(self, node: Node) -> Node:
-        return self._nodes[node.inputs[0]]
 
     def _run(
         self,
@@ -216,71 +198,12 @@ class Golden:
         for node in nodes:
             if node.name not in values:
                 inputs = [values[source] for source in node.inputs]
-                values[node.name] = self._compute(node, inputs, result)
+                values[node.name] = node.evaluate(self, inputs, result)
                 if keep is None or node.name in keep:
                     result.outputs[node.name] = values[node.name]
             for source in node.inputs:
                 if last_use[source] == node.name:
                     values.pop(source, None)
-
-    def _compute(self, node: Node, inputs: list[Tensor], result: Result) -> Tensor:
-        x = inputs[0]
-        if isinstance(node, ConvNode):
-            return self._convolve(node, x, result)
-        if isinstance(node, AddNode):
-            a, b = (self._nodes[name].zero_point for name in node.inputs)
-            v = x.to(torch.int64).sub_(a).mul_(node.multiplier_a)
-            v += inputs[1].to(torch.int64).sub_(b).mul_(node.multiplier_b)
-            y = round_shift(v, torch.tensor(node.shift), self.graph.rounding)
-            return y.add_(node.zero_point).clamp_(node.lo, node.hi).to(torch.int8)
-        if isinstance(node, AvgPoolNode):
-            v = self.sums(node, x) * node.multiplier
-            v = round_shift(v, torch.tensor(node.shift), self.graph.rounding)
-            return self.finished(node, v.add_(node.zero_point), result)
-        if isinstance(node, MaxPoolNode):
-            return F.max_pool2d(x.to(torch.float32), node.kernel, node.stride, node.padding).to(
-                torch.int8
-            )
-        if isinstance(node, ShortcutNode):
-            picked = x[:, :, :: node.stride, :: node.stride]
-            more = node.shape[0] - picked.shape[1]
-            return F.pad(picked, (0, 0, 0, 0, 0, more), value=node.zero_point)
-        assert isinstance(node, ConcatNode), node.op
-        return torch.cat(inputs, 1)
-
-    def _convolve(self, node: ConvNode, x: Tensor, result: Result) -> Tensor:
-        x = self.admitted(node, x, result)
-        v = self.before_guard(node, x)
-        if self.observe is not None:
-            self.observe(node, x, v)
-        if self.disturb is not None:
-            v = self.disturb(node, v)
-        return self.finished(node, v, result)
-
-
-class _Weights:
-    """A layer's weights, in the narrowest float type in which every partial sum is exact."""
-
-    def __init__(self, node: ConvNode, act_bits: int) -> None:
-        self.node = node
-        bound = int(accumulator_bound(node, act_bits).max())
-        dtype = torch.float32 if bound <= 1 << 24 else torch.float64
-        self.weight = torch.from_numpy(node.weight).to(dtype)
-        self.bias = torch.from_numpy(node.bias).to(dtype)
-
-    def accumulate(self, x: Tensor, zero_point: int) -> Tensor:
-        """Accumulator values, [N, C_out, H, W], integers in a float type.
-
-        PyTorch asks oneDNN for its direct algorithm, and computes float64 as a matrix product;
-        only NNPACK would use Winograd's, whose intermediate values are not exact.
-        """
-        node = self.node
-        before = node.padding - node.offset
-        sides = (before, node.padding, before, node.padding)
-        padded = F.pad(x.to(self.weight.dtype), sides, value=zero_point)
-        with torch.backends.nnpack.flags(enabled=False):
-            return F.conv2d(padded, self.weight, self.bias, node.stride, 0, node.dilation,
-                            node.groups)  # fmt: skip
 
 
 def round_shift(v: Tensor, shift: Tensor, rounding: str) -> Tensor:

@@ -16,29 +16,19 @@ from numpy.typing import NDArray
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import parse_json, read_bytes, write_atomically
 from holdfast.base.text import printable, shown
+from holdfast.nn.operators.add import AddNode
+from holdfast.nn.operators.avgpool import AvgPoolNode
+from holdfast.nn.operators.checks import ACC_BITS_LIMIT, SIDE_LIMIT, ModelError
+from holdfast.nn.operators.concat import ConcatNode
+from holdfast.nn.operators.conv import ConvNode, accumulator_bits, accumulator_bound
+from holdfast.nn.operators.dense import DenseNode
+from holdfast.nn.operators.input import InputNode
+from holdfast.nn.operators.maxpool import MaxPoolNode
+from holdfast.nn.operators.node import Node
+from holdfast.nn.operators.registry import OPERATORS
+from holdfast.nn.operators.shortcut import ShortcutNode
 
-from .contract import (
-    NODES_LIMIT,
-    SIDE_LIMIT,
-    Validator,
-    check_name,
-)
-from .nodes import (
-    ACC_BITS_LIMIT,
-    NODES,
-    AddNode,
-    AvgPoolNode,
-    ConcatNode,
-    ConvNode,
-    DenseNode,
-    InputNode,
-    MaxPoolNode,
-    ModelError,
-    Node,
-    ShortcutNode,
-    accumulator_bits,
-    accumulator_bound,
-)
+from .contract import NODES_LIMIT, Validator, check_name
 
 __all__ = [
     "ACC_BITS_LIMIT",
@@ -244,11 +234,11 @@ def _node(entry: Any, tensors: dict[str, Any]) -> Node:
     fields = dict(entry)
     op, name = fields.pop("op", None), fields.get("name")
     check_name("the name of a layer", name)
-    kind = NODES.get(op) if isinstance(op, str) else None
+    kind = OPERATORS.get(op) if isinstance(op, str) else None
     if kind is None:
         raise ModelError(
             f"layer {name!r} has the unsupported operation {shown(op)}; "
-            f"supported are {', '.join(NODES)}."
+            f"supported are {', '.join(OPERATORS)}."
         )
     known = [f for f in dataclasses.fields(kind) if f.name not in kind.arrays]
     for key in fields:

@@ -6,33 +6,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .spec import Layer, Network, Shape, weighted
+from holdfast.nn.operators.registry import operator
 
-__all__ = ["FloatNetwork", "activate", "affine", "convolution_options", "shifted", "window"]
+from .spec import LayerSpec, Network, Shape, weighted
 
-
-def window(layer: Layer, x: list[Tensor]) -> Tensor:
-    """Output of a layer without weights, before its activation; real values, zero padding."""
-    if layer.op == "add":
-        return x[0] + x[1]
-    if layer.op == "avgpool":
-        return F.avg_pool2d(x[0], layer.kernel, layer.stride, layer.padding)
-    if layer.op == "maxpool":
-        return F.max_pool2d(x[0], layer.kernel, layer.stride, layer.padding)
-    if layer.op == "shortcut":
-        picked = x[0][:, :, :: layer.stride, :: layer.stride]
-        return F.pad(picked, (0, 0, 0, 0, 0, layer.channels - picked.shape[1]))
-    return torch.cat(x, 1)
+__all__ = ["FloatNetwork", "activate", "affine", "convolution_options", "shifted"]
 
 
-def activate(layer: Layer, x: Tensor) -> Tensor:
+def activate(layer: LayerSpec, x: Tensor) -> Tensor:
     """The layer's activation function, in place."""
     if layer.activation == "relu":
         return F.relu(x, inplace=True)
     return F.relu6(x, inplace=True) if layer.activation == "relu6" else x
 
 
-def shifted(layer: Layer, x: Tensor) -> Tensor:
+def shifted(layer: LayerSpec, x: Tensor) -> Tensor:
     """What a convolution of :func:`convolution_options` reads: an offset's padding is in it."""
     if layer.offset == 0:
         return x
@@ -50,13 +38,12 @@ def affine(module: nn.Module) -> tuple[Tensor, Tensor]:
     return one, torch.zeros_like(one) if module.conv.bias is None else module.conv.bias.double()
 
 
-def convolution_options(layer: Layer, source: Shape) -> dict[str, Any]:
+def convolution_options(layer: LayerSpec, source: Shape) -> dict[str, Any]:
     """Arguments of PyTorch's Conv2d for a convolution or dense layer on an input (C, H, W)."""
-    channels, height, width = source
     return {
-        "in_channels": channels,
+        "in_channels": source[0],
         "out_channels": layer.channels,
-        "kernel_size": (height, width) if layer.op == "dense" else (layer.kernel, layer.kernel),
+        "kernel_size": operator(layer).layer_fan_in(layer, source)[1:],
         "stride": layer.stride,
         # With an offset it is not the same on all sides; `shifted` does it.
         "padding": 0 if layer.offset else layer.padding,
@@ -77,7 +64,7 @@ class FloatNetwork(nn.Module):
         for layer in weighted(spec):
             module = nn.Module()
             module.conv = nn.Conv2d(**convolution_options(layer, shapes[layer.inputs[0]]))
-            if layer.op == "conv":
+            if operator(layer).kind == "conv":
                 nn.init.kaiming_normal_(module.conv.weight)
             if layer.norm == "batch":
                 module.bn = nn.BatchNorm2d(layer.channels)
@@ -97,6 +84,6 @@ class FloatNetwork(nn.Module):
                 if layer.norm == "batch":
                     x = module.bn(x)
             else:
-                x = window(layer, inputs)
+                x = operator(layer).real(layer, inputs)
             values[layer.name] = activate(layer, x)
         return values

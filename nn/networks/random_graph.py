@@ -7,9 +7,11 @@ import torch
 
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.graph import Graph
+from holdfast.nn.operators.registry import operator
+from holdfast.nn.operators.scales import Encoding, Weights
 from holdfast.nn.quantization.clipping import best_clip, clips, encodings
 from holdfast.nn.quantization.guard_bounds import learn_bounds
-from holdfast.nn.quantization.lower import Encoding, Weights, integer_graph
+from holdfast.nn.quantization.lower import integer_graph
 
 from .float import FloatNetwork, affine
 from .registry import network
@@ -95,8 +97,9 @@ def _coarsen_averages(spec: Network, chosen: dict[str, Encoding]) -> None:
     """Without a multiplier an average cannot become finer than what it is taken of."""
     groups = tensor_groups(spec)
     for layer in spec.layers:
-        least = _power_of_two(chosen[layer.inputs[0]].scale / layer.kernel**2)
-        if layer.op == "avgpool" and chosen[layer.name].scale < least:
+        count = operator(layer).averaged(layer)
+        least = _power_of_two(chosen[layer.inputs[0]].scale / max(count, 1))
+        if count and chosen[layer.name].scale < least:
             for name, group in groups.items():
                 if group.key == groups[layer.name].key:
                     chosen[name] = Encoding(least, chosen[name].zero_point)

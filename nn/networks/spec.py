@@ -1,68 +1,14 @@
-"""Networks as lists of layers, and the float PyTorch module that each list describes."""
+"""Networks as lists of layers."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from holdfast.base.errors import HoldfastError
+from holdfast.nn.operators.layer import LayerSpec, Shape
+from holdfast.nn.operators.registry import operator
 
-__all__ = ["Layer", "Network", "TensorGroup", "narrowed", "tensor_groups", "weighted"]
-
-Shape = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer; what a field means for an operation is said in docs/architecture.md.
-
-    Parameters
-    ----------
-    op : str
-        ``conv``, ``dense``, ``add``, ``avgpool``, ``maxpool``, ``shortcut`` or ``concat``.
-    inputs : tuple of str
-        Names of earlier layers, or ``image``.
-    channels : int
-        Channels of the output; only ``conv``, ``dense`` and ``shortcut`` choose them.
-    kernel : int
-        Side of the square window of ``conv``, ``avgpool`` and ``maxpool``.
-    offset : int
-        Row and column of the padded input at which the windows of ``conv`` begin.
-    activation : str
-        ``none``, ``relu`` or ``relu6``; only ``conv``, ``dense``, ``add`` and ``avgpool`` have one.
-    norm : str
-        What is done to the sums of ``conv`` and ``dense``: ``batch`` normalization, a ``bias`` is
-        added, or ``none``.
-    """
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-    channels: int = 0
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
-    dilation: int = 1
-    groups: int = 1
-    offset: int = 0
-    activation: str = "none"
-    norm: str = "none"
-
-    def output_shape(self, inputs: list[Shape]) -> Shape:
-        """Shape (C, H, W) of the output for input shapes (C, H, W)."""
-        c, h, w = inputs[0]
-        if self.op == "add":
-            return c, h, w
-        if self.op == "concat":
-            return sum(shape[0] for shape in inputs), h, w
-        if self.op == "dense":
-            return self.channels, 1, 1
-        if self.op == "shortcut":
-            return self.channels, -(-h // self.stride), -(-w // self.stride)
-        reach = self.dilation * (self.kernel - 1) + 1
-        reach += self.offset
-        h = (h + 2 * self.padding - reach) // self.stride + 1
-        w = (w + 2 * self.padding - reach) // self.stride + 1
-        return (self.channels if self.op == "conv" else c), h, w
+__all__ = ["LayerSpec", "Network", "Shape", "TensorGroup", "narrowed", "tensor_groups", "weighted"]
 
 
 @dataclass
@@ -74,7 +20,7 @@ class Network:
 
     name: str
     input_shape: Shape = (3, 32, 32)
-    layers: list[Layer] = field(default_factory=list)
+    layers: list[LayerSpec] = field(default_factory=list)
 
     def conv(
         self,
@@ -93,8 +39,8 @@ class Network:
         """Convolution; padded so that stride 1 keeps height and width."""
         if padding is None:
             padding = dilation * (kernel // 2)
-        return self._append(
-            Layer(
+        return self.append(
+            LayerSpec(
                 name,
                 "conv",
                 (source,),
@@ -112,33 +58,34 @@ class Network:
 
     def dense(self, name: str, source: str, channels: int, activation: str = "none") -> str:
         """Fully connected over the whole input map."""
-        return self._append(
-            Layer(name, "dense", (source,), channels, activation=activation, norm="bias")
+        return self.append(
+            LayerSpec(name, "dense", (source,), channels, activation=activation, norm="bias")
         )
 
     def add(self, name: str, a: str, b: str, activation: str = "relu") -> str:
         """Sum of two maps of equal shape."""
-        return self._append(Layer(name, "add", (a, b), activation=activation))
+        return self.append(LayerSpec(name, "add", (a, b), activation=activation))
 
     def pool(
         self, op: str, name: str, source: str, kernel: int, stride: int, padding: int = 0
     ) -> str:
         """``avgpool`` or ``maxpool``."""
-        return self._append(Layer(name, op, (source,), 0, kernel, stride, padding))
+        return self.append(LayerSpec(name, op, (source,), 0, kernel, stride, padding))
 
     def relu(self, name: str, source: str, activation: str = "relu") -> str:
         """ReLU or ReLU6 standing alone: the average of one pixel, with an encoding of its own."""
-        return self._append(Layer(name, "avgpool", (source,), activation=activation))
+        return self.append(LayerSpec(name, "avgpool", (source,), activation=activation))
 
     def shortcut(self, name: str, source: str, channels: int, stride: int) -> str:
         """ResNet option A: every stride-th pixel, new channels zero and at the end."""
-        return self._append(Layer(name, "shortcut", (source,), channels, stride=stride))
+        return self.append(LayerSpec(name, "shortcut", (source,), channels, stride=stride))
 
     def concat(self, name: str, *sources: str) -> str:
         """The channels of all sources, one after the other."""
-        return self._append(Layer(name, "concat", sources))
+        return self.append(LayerSpec(name, "concat", sources))
 
-    def _append(self, layer: Layer) -> str:
+    def append(self, layer: LayerSpec) -> str:
+        """Appends a layer of any operation."""
         self.layers.append(layer)
         return layer.name
 
@@ -146,7 +93,9 @@ class Network:
         """Shape (C, H, W) of every tensor, ``image`` included."""
         shapes: dict[str, Shape] = {"image": self.input_shape}
         for layer in self.layers:
-            shapes[layer.name] = layer.output_shape([shapes[name] for name in layer.inputs])
+            shapes[layer.name] = operator(layer).output_shape(
+                layer, [shapes[name] for name in layer.inputs]
+            )
         return shapes
 
     @property
@@ -185,7 +134,8 @@ def narrowed(spec: Network, width: float) -> Network:
     shapes = net.shapes()
     for layer in net.layers:
         sizes = [shapes[name][0] for name in layer.inputs]
-        if (layer.op == "add" and len(set(sizes)) > 1) or sizes[0] % layer.groups:
+        unequal = operator(layer).equal_channels and len(set(sizes)) > 1
+        if unequal or sizes[0] % layer.groups:
             raise HoldfastError(
                 f"width {width:g} does not fit {spec.name}: {layer.name} would get "
                 f"{' and '.join(map(str, sizes))} channels."
@@ -212,16 +162,16 @@ class TensorGroup:
 def tensor_groups(spec: Network) -> dict[str, TensorGroup]:
     """The group of every tensor, ``image`` included.
 
-    Max pooling, shortcut and concatenation belong to the group of their inputs.
+    What passes its inputs' encoding on, such as max pooling, belongs to their group.
     """
     keys = {"image": "image"}
     non_negative = {"image": True}
     for layer in spec.layers:
         inputs = [keys[name] for name in layer.inputs]
         non_negative[layer.name] = layer.activation != "none" or (
-            layer.op not in ("conv", "dense") and all(non_negative[name] for name in layer.inputs)
+            not operator(layer).weighted and all(non_negative[name] for name in layer.inputs)
         )
-        if layer.op in ("conv", "dense", "add", "avgpool"):
+        if not operator(layer).passes_encoding:
             keys[layer.name] = layer.name
             continue
         keys[layer.name] = inputs[0]
@@ -232,6 +182,6 @@ def tensor_groups(spec: Network) -> dict[str, TensorGroup]:
     }
 
 
-def weighted(spec: Network) -> Iterator[Layer]:
+def weighted(spec: Network) -> Iterator[LayerSpec]:
     """The convolutions and dense layers, in execution order."""
-    return (layer for layer in spec.layers if layer.op in ("conv", "dense"))
+    return (layer for layer in spec.layers if operator(layer).weighted)

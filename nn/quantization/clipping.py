@@ -10,8 +10,8 @@ from torch import Tensor
 
 from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.spec import Network, tensor_groups
-
-from .lower import Encoding, image_encoding
+from holdfast.nn.operators.registry import operator
+from holdfast.nn.operators.scales import Encoding, image_encoding
 
 __all__ = ["CLIP_METHODS", "best_clip", "clips", "clips_on", "encodings", "power_of_two_clips"]
 
@@ -98,9 +98,9 @@ def power_of_two_clips(
     }
     steps = {key: 2.0 ** math.ceil(math.log2(clip / levels[key])) for key, clip in largest.items()}
     rescaling = [
-        (groups[layer.name].key, groups[source].key, layer.kernel**2 if pooling else 1)
+        (groups[layer.name].key, groups[source].key, max(1, operator(layer).averaged(layer)))
         for layer in spec.layers
-        if (pooling := layer.op == "avgpool") or layer.op == "add"
+        if not (operator(layer).weighted or operator(layer).passes_encoding)
         for source in layer.inputs
         if source != "image"
     ]

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import brevitas.nn as qnn
 import numpy as np
@@ -18,7 +17,7 @@ from brevitas.quant import (
 )
 from torch import Tensor, nn
 
-from holdfast.nn.errors.base import STORED, ErrorModel
+from holdfast.nn.errors.base import ErrorModel
 from holdfast.nn.graph.graph import Graph, ModelError
 from holdfast.nn.networks.float import (
     FloatNetwork,
@@ -26,19 +25,16 @@ from holdfast.nn.networks.float import (
     affine,
     convolution_options,
     shifted,
-    window,
 )
-from holdfast.nn.networks.spec import Layer, Network, TensorGroup, tensor_groups, weighted
+from holdfast.nn.networks.spec import LayerSpec, Network, TensorGroup, tensor_groups, weighted
+from holdfast.nn.operators.registry import operator
+from holdfast.nn.operators.scales import Encoding, Weights, image_encoding
 
 from .clipping import power_of_two_clips
-from .lower import (
-    Encoding,
-    Weights,
-    image_encoding,
-    integer_graph,
-)
+from .fake_quantize import FakeQuantize
+from .lower import integer_graph
 
-__all__ = ["GRANULARITIES", "SCALES", "FakeQuantize", "QuantizedNetwork", "fake_quantized"]
+__all__ = ["GRANULARITIES", "SCALES", "QuantizedNetwork", "fake_quantized"]
 
 SCALES = ("multiplier", "power-of-two")
 GRANULARITIES = ("channel", "tensor")
@@ -62,7 +58,7 @@ class QuantizedNetwork(nn.Module):
         Largest real value of each group of tensors to start from (see nn/quantization/clipping.py).
     per_tensor : bool
         All output channels of a layer have the same weight scale.
-    shifts : bool
+    power_of_two : bool
         Every requantization is a shift. The clips make all scales of activations powers of two
         (`clipping.power_of_two_clips`), and they stay as they are. Weights are quantized with
         the batch norm folded in, whose statistics stay as they are, by the power of two of the
@@ -77,11 +73,11 @@ class QuantizedNetwork(nn.Module):
         weight_bits: int,
         *,
         per_tensor: bool = False,
-        shifts: bool = False,
+        power_of_two: bool = False,
     ) -> None:
         super().__init__()
         self.spec, self.act_bits, self.weight_bits = spec, act_bits, weight_bits
-        self.per_tensor, self.shifts = per_tensor, shifts
+        self.per_tensor, self.power_of_two = per_tensor, power_of_two
         self.groups = tensor_groups(spec)
         self.layers = nn.ModuleDict()
         self.quantizers = nn.ModuleDict()
@@ -111,12 +107,12 @@ class QuantizedNetwork(nn.Module):
             self.quantizers[group.key] = quantizer
 
         self.bounds = nn.ParameterDict()
-        self._seen: dict[str, Tensor] | None = None
+        self._extremes: dict[str, Tensor] | None = None
         self._kept_weights: dict[str, tuple[Tensor, Tensor, Tensor | None]] | None = None
         self._kept_scales: dict[str, Tensor] | None = None
 
     @contextmanager
-    def unchanging(self) -> Iterator[None]:
+    def frozen_weights(self) -> Iterator[None]:
         """Within, weights are quantized once for all passes; no parameter must change meanwhile."""
         self._kept_weights, self._kept_scales = {}, {}
         try:
@@ -125,7 +121,7 @@ class QuantizedNetwork(nn.Module):
             self._kept_weights = self._kept_scales = None
 
     @torch.no_grad()
-    def bound(self, pixels: Tensor) -> None:
+    def learn_output_bounds(self, pixels: Tensor) -> None:
         """Clips every channel of every convolution and dense layer between bounds that are learnt.
 
         They clip where the output guard does, after faults and before the activation function, and
@@ -133,20 +129,20 @@ class QuantizedNetwork(nn.Module):
         gradient move the bound; weight decay pulls bounds to zero.
         """
         self.bounds.clear()
-        self._seen = {}
+        self._extremes = {}
         self.eval()
         for part in pixels.split(100):
             self(part)
-        self.bounds.update({name: nn.Parameter(seen) for name, seen in self._seen.items()})
-        self._seen = None
+        self.bounds.update({name: nn.Parameter(found) for name, found in self._extremes.items()})
+        self._extremes = None
 
-    def _see(self, name: str, x: Tensor) -> None:
-        assert self._seen is not None
+    def _widen(self, name: str, x: Tensor) -> None:
+        assert self._extremes is not None
         low, high = x.amin((0, 2, 3)), x.amax((0, 2, 3))
-        if name in self._seen:
-            low = torch.minimum(low, self._seen[name][0])
-            high = torch.maximum(high, self._seen[name][1])
-        self._seen[name] = torch.stack([low, high])
+        if name in self._extremes:
+            low = torch.minimum(low, self._extremes[name][0])
+            high = torch.maximum(high, self._extremes[name][1])
+        self._extremes[name] = torch.stack([low, high])
 
     def forward(self, pixels: Tensor, faults: ErrorModel | None = None) -> Tensor:
         return self.tensors(pixels, faults)[self.spec.layers[-1].name].flatten(1)
@@ -161,39 +157,31 @@ class QuantizedNetwork(nn.Module):
         pixels = torch.floor(((pixels * 255).round() * levels + 127) / 255) / levels
         values = {"image": pixels}
         for layer in self.spec.layers:
+            known = operator(layer)
             inputs = [values[name] for name in layer.inputs]
             if layer.name in self.layers:
-                module = self.layers[layer.name]
-                x = shifted(layer, inputs[0])
-                struck = None if layer.op == "dense" else faults
-                if struck is None and not self.shifts and self._kept_weights is None:
-                    x = module.conv(x).float()
-                else:
-                    x = self._convolution(layer, x, struck)
-                if layer.norm == "batch" and not self.shifts:
-                    x = module.bn(x)
-                if faults is not None and (layer.op == "conv" or faults.covers_dense_and_pooling):
-                    unit = partial(self._unit, layer)
-                    macs = module.conv.weight[0].numel()
-                    x = faults.sums(x, macs, self.act_bits, layer.name, unit)
-                if self._seen is not None:
-                    self._see(layer.name, x)
-                if layer.name in self.bounds:
-                    low, high = self.bounds[layer.name][:, :, None, None]
-                    x = torch.clamp(x, low, high)
+                x = self._sums(layer, inputs[0], faults if known.kind == "conv" else None)
+                macs = self.layers[layer.name].conv.weight[0].numel()
             else:
-                x = window(layer, inputs)
-                if layer.op == "avgpool" and faults is not None and faults.covers_dense_and_pooling:
+                x = known.real(layer, inputs)
+                macs = known.averaged(layer)
+            if faults is not None and macs:
+                if known.kind == "conv" or faults.covers_dense_and_pooling:
                     unit = partial(self._unit, layer)
-                    x = faults.sums(x, layer.kernel**2, self.act_bits, layer.name, unit)
+                    x = faults.sums(x, macs, self.act_bits, layer.name, unit)
+            if self._extremes is not None and known.weighted:
+                self._widen(layer.name, x)
+            if layer.name in self.bounds:
+                low, high = self.bounds[layer.name][:, :, None, None]
+                x = torch.clamp(x, low, high)
             x = activate(layer, x)
-            if layer.op in STORED:
+            if known.stored:
                 group = self.groups[layer.name]
                 scale = self._step(group)
                 zero_point = self._zero_point(group)
-                if layer.op != "maxpool":
+                if not known.passes_encoding:
                     lowest = -(1 << self.act_bits - 1) - zero_point
-                    x = FakeQuantize.apply(x, scale, lowest, lowest + levels, self.shifts)
+                    x = FakeQuantize.apply(x, scale, lowest, lowest + levels, self.power_of_two)
                 if faults is not None and layer is not self.spec.layers[-1]:
                     x = faults.stored(layer.name, x, scale, zero_point, self.act_bits)
             values[layer.name] = x
@@ -205,10 +193,20 @@ class QuantizedNetwork(nn.Module):
         return {
             layer.name: math.prod(shapes[layer.name])
             for layer in self.spec.layers[:-1]
-            if layer.op in STORED
+            if operator(layer).stored
         }
 
-    def _convolution(self, layer: Layer, x: Tensor, faults: ErrorModel | None) -> Tensor:
+    def _sums(self, layer: LayerSpec, x: Tensor, faults: ErrorModel | None) -> Tensor:
+        """Outputs of a convolution or dense layer behind its batch norm."""
+        module = self.layers[layer.name]
+        x = shifted(layer, x)
+        if faults is None and not self.power_of_two and self._kept_weights is None:
+            x = module.conv(x).float()
+        else:
+            x = self._convolution(layer, x, faults)
+        return module.bn(x) if layer.norm == "batch" and not self.power_of_two else x
+
+    def _convolution(self, layer: LayerSpec, x: Tensor, faults: ErrorModel | None) -> Tensor:
         module = self.layers[layer.name]
         conv = module.conv
         weight, scale, bias = self._held_weights(layer)
@@ -216,7 +214,7 @@ class QuantizedNetwork(nn.Module):
         if faults is not None:
             with torch.no_grad():
                 turned = scale
-                if hasattr(module, "bn") and not self.shifts:
+                if hasattr(module, "bn") and not self.power_of_two:
                     # Lowering turns the weights of a negative gamma around.
                     negative = module.bn.weight[:, None, None, None] < 0
                     turned = torch.where(negative, -scale, scale)
@@ -233,7 +231,7 @@ class QuantizedNetwork(nn.Module):
             constant = correction * self._zero_point(source) * self._step(source) * turned.flatten()
         return y + constant[:, None, None]
 
-    def _held_weights(self, layer: Layer) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _held_weights(self, layer: LayerSpec) -> tuple[Tensor, Tensor, Tensor | None]:
         """Quantized weights, their scale [C_out or 1, 1, 1, 1], and what is added to the sums."""
         if self._kept_weights is None:
             return self._quantized_weights(layer)
@@ -241,9 +239,9 @@ class QuantizedNetwork(nn.Module):
             self._kept_weights[layer.name] = self._quantized_weights(layer)
         return self._kept_weights[layer.name]
 
-    def _quantized_weights(self, layer: Layer) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _quantized_weights(self, layer: LayerSpec) -> tuple[Tensor, Tensor, Tensor | None]:
         module = self.layers[layer.name]
-        if not self.shifts:
+        if not self.power_of_two:
             weight = module.conv.quant_weight()
             return weight.value, weight.scale, module.conv.bias
         real, offset = self._folded(module)
@@ -265,21 +263,21 @@ class QuantizedNetwork(nn.Module):
     def _scale(self, key: str) -> Tensor:
         # What it sets up to be in evaluation takes longer than the scale, which is the same then.
         scale: Tensor = self.quantizers[key].act_quant.scale(force_eval=False)
-        return scale.detach() if self.shifts else scale
+        return scale.detach() if self.power_of_two else scale
 
-    def _ratio(self, layer: Layer) -> float:
+    def _ratio(self, layer: LayerSpec) -> float:
         """Step of a layer's output over that of its input."""
         output, source = (self.groups[name] for name in (layer.name, layer.inputs[0]))
         return float(self._step(output)) / float(self._step(source))
 
-    def _unit(self, layer: Layer) -> Tensor:
+    def _unit(self, layer: LayerSpec) -> Tensor:
         """What 1 in the integer sums of a layer is worth behind its batch norm, [C_out]."""
         step = self._step(self.groups[layer.inputs[0]])
-        if layer.op == "avgpool":
-            each = torch.as_tensor(step / layer.kernel**2)
+        if count := operator(layer).averaged(layer):
+            each = torch.as_tensor(step / count)
             return each.expand(self.spec.shapes()[layer.name][0])
         scale = self._held_weights(layer)[1].flatten()
-        if not self.shifts:
+        if not self.power_of_two:
             # Channels that the batch norm turns round have their weights turned round instead.
             scale = scale * affine(self.layers[layer.name])[0].abs()
         return (scale * step).float()
@@ -289,7 +287,7 @@ class QuantizedNetwork(nn.Module):
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """The learnt scales of the activations."""
-        return [] if self.shifts else list(self.quantizers.parameters())
+        return [] if self.power_of_two else list(self.quantizers.parameters())
 
     @torch.no_grad()
     def integer_graph(self) -> Graph:
@@ -313,7 +311,7 @@ class QuantizedNetwork(nn.Module):
         weights = {}
         for layer in weighted(self.spec):
             module = self.layers[layer.name]
-            if self.shifts:
+            if self.power_of_two:
                 real, offset = self._folded(module)
                 codes, scale = self._shifted_codes(real, self._ratio(layer))
                 weights[layer.name] = Weights(
@@ -327,7 +325,7 @@ class QuantizedNetwork(nn.Module):
             encodings,
             act_bits=self.act_bits,
             weight_bits=self.weight_bits,
-            multiplier_bits=0 if self.shifts else 16,
+            multiplier_bits=0 if self.power_of_two else 16,
         )
         self.write_bounds(graph)
         return graph
@@ -386,8 +384,8 @@ def fake_quantized(
     granularity : of :data:`GRANULARITIES`
         What has a scale of weights of its own: every output channel, or every layer.
     """
-    shifts = scales == "power-of-two"
-    if shifts:
+    power_of_two = scales == "power-of-two"
+    if power_of_two:
         largest = power_of_two_clips(source.spec, largest, act_bits)
     net = QuantizedNetwork(
         source.spec,
@@ -395,43 +393,7 @@ def fake_quantized(
         act_bits,
         weight_bits,
         per_tensor=granularity == "tensor",
-        shifts=shifts,
+        power_of_two=power_of_two,
     )
     net.load_state_dict(source.state_dict(), strict=False)
     return net.to(memory_format=torch.channels_last)
-
-
-class FakeQuantize(torch.autograd.Function):
-    """What Brevitas' activation quantizers compute, with its gradients, in a third of the time.
-
-    With ``half_up`` ties are rounded as the integers round them: where every scale is a power of
-    two they are frequent.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, values: Tensor, scale: Tensor, lowest: int, highest: int, half_up: bool = False
-    ) -> Tensor:
-        steps = values / scale
-        codes = (steps + 0.5).floor_() if half_up else steps.round()
-        codes.clamp_(lowest, highest)
-        ctx.save_for_backward(steps, codes)
-        ctx.range = lowest, highest
-        return codes * scale
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        steps, codes = ctx.saved_tensors
-        lowest, highest = ctx.range
-        given = gradients[0]
-        passed = torch.ops.aten.hardtanh_backward(given, steps, lowest - 0.5, highest + 0.5)
-        # inside the range a step of the scale moves the rounding error, outside it the bound
-        scale = None
-        if ctx.needs_input_grad[1]:
-            scale = _dot(given, codes) - _dot(passed, steps)
-        return passed, scale, None, None, None
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Sum of the products of two maps, [N, C, H, W], stored channels last."""
-    return torch.dot(a.permute(0, 2, 3, 1).reshape(-1), b.permute(0, 2, 3, 1).reshape(-1))

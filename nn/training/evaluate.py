@@ -66,7 +66,7 @@ def network_classes(
     """
     net.eval()
     given = () if faults is None else (faults,)
-    with net.unchanging() if isinstance(net, QuantizedNetwork) else nullcontext():
+    with net.frozen_weights() if isinstance(net, QuantizedNetwork) else nullcontext():
         parts = [
             net(part.float().div(255).contiguous(memory_format=torch.channels_last), *given)
             for part in torch.from_numpy(images).split(batch)

@@ -179,7 +179,7 @@ def train(
     quantized = fake_quantized(net, clips, widths["act"], widths["weight"], scales, granularity)
     if bounds == "learnt":
         some = sample(cifar.train.images, 256, seed)
-        quantized.bound(torch.from_numpy(some).float() / 255)
+        quantized.learn_output_bounds(torch.from_numpy(some).float() / 255)
     plan = Plan(
         f"{title} quantized",
         qat_epochs,

@@ -87,7 +87,7 @@ def faultmodels(
     @torch.no_grad()
     def evaluation(faults: ErrorModel | None) -> None:
         net.eval()
-        with net.unchanging():
+        with net.frozen_weights():
             for part in pixels[:images].split(250):
                 net(part, faults)
 

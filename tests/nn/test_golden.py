@@ -302,7 +302,7 @@ def test_run_from_equals_a_full_run():
     assert set(result.outputs) == {"a", "b", "c", "d", "e", "f", "g", "h"}
     assert not torch.equal(result.outputs["h"], cached["h"][which])
 
-    b = golden._convolve(graph["b"], faulty, golden.run(images[:1], ()))
+    b = graph["b"].evaluate(golden, [faulty], golden.run(images[:1], ()))
     assert torch.equal(result.outputs["b"], b)
     downstream = golden.run_from("b", b, {**cached, "a": faulty}, keep={"h"})
     assert list(downstream.outputs) == ["h"]

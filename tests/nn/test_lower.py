@@ -9,18 +9,13 @@ from hypothesis import strategies as st
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import ModelError
 from holdfast.nn.networks.spec import Network
-from holdfast.nn.quantization.lower import (
-    Encoding,
-    Weights,
-    image_encoding,
-    integer_graph,
-    normalize,
-)
+from holdfast.nn.operators.scales import Encoding, Weights, image_encoding, quantize_multiplier
+from holdfast.nn.quantization.lower import integer_graph
 
 
 @given(factor=st.floats(2.0**-30, 200.0), bits=st.integers(8, 16))
-def test_normalize(factor, bits):
-    multiplier, shift = normalize(factor, bits)
+def test_a_factor_becomes_multiplier_and_shift(factor, bits):
+    multiplier, shift = quantize_multiplier(factor, bits)
     assert 1 << bits - 1 <= multiplier < 1 << bits
     assert math.isclose(multiplier / 2**shift, factor, rel_tol=2.0**-bits)
 
@@ -31,20 +26,20 @@ def test_normalize(factor, bits):
      (2.0**-60, 16, (0, 0)), (0.125, 0, (1, 3)), (1.0, 0, (1, 0))],
 )  # fmt: skip
 def test_normalize_examples(factor, bits, expected):
-    assert normalize(factor, bits) == expected
+    assert quantize_multiplier(factor, bits) == expected
 
 
 @pytest.mark.parametrize(("factor", "bits"), [(65536.0, 16), (2.0, 0), (0.3, 0)])
 def test_normalize_refuses(factor, bits):
     with pytest.raises(ModelError, match="requantization factor"):
-        normalize(factor, bits)
+        quantize_multiplier(factor, bits)
 
 
 @pytest.mark.parametrize("factor", [math.nan, math.inf, -math.inf, -1.0])
 @pytest.mark.parametrize("bits", [0, 1, 16])
 def test_normalize_refuses_what_is_no_factor(factor, bits):
     with pytest.raises(ModelError, match="must be finite and not negative"):
-        normalize(factor, bits)
+        quantize_multiplier(factor, bits)
 
 
 def graph_of(gain, offset, codes=None):

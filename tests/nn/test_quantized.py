@@ -16,11 +16,11 @@ from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.nn.quantization.clipping import CLIP_METHODS, best_clip, clips
+from holdfast.nn.quantization.fake_quantize import FakeQuantize
 from holdfast.nn.quantization.guard_bounds import learn_bounds
 from holdfast.nn.quantization.quantized import (
     GRANULARITIES,
     SCALES,
-    FakeQuantize,
     QuantizedNetwork,
     fake_quantized,
 )
@@ -183,7 +183,7 @@ def test_learnt_bounds_begin_at_the_extremes(trained):
     pixels = images.float() / 255
     before = quantized(pixels).detach()
     open_graph = quantized.integer_graph()
-    quantized.bound(pixels)
+    quantized.learn_output_bounds(pixels)
     assert torch.equal(quantized(pixels), before)
     learn_bounds(open_graph, images.numpy())
     graph = quantized.integer_graph()
@@ -198,7 +198,7 @@ def test_the_guard_of_the_integers_has_the_learnt_bounds(trained):
     quantized, images = trained
     pixels = images.float() / 255
     free = quantized(pixels).detach()
-    quantized.bound(pixels)
+    quantized.learn_output_bounds(pixels)
     assert set(quantized.bounds) == {"a", "b", "d", "g"}
     with torch.no_grad():
         for bounds in quantized.bounds.values():
@@ -240,7 +240,7 @@ def test_weights_quantized_once_are_the_same(shifts, faults, monkeypatch):
         return quantize(layer)
 
     monkeypatch.setattr(net, "_quantized_weights", counted)
-    with net.unchanging():
+    with net.frozen_weights():
         assert torch.equal(logits(), plain)
     assert sorted(asked) == sorted(net.layers)
     # Outside, a change of weights or scales is seen; and by the next to keep them.
@@ -248,7 +248,7 @@ def test_weights_quantized_once_are_the_same(shifts, faults, monkeypatch):
         net.layers["d"].conv.weight.mul_(-1)
     changed = logits()
     assert not torch.equal(changed, plain)
-    with net.unchanging():
+    with net.frozen_weights():
         assert torch.equal(logits(), changed)
 
 

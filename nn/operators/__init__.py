@@ -1,0 +1,1 @@
+"""The operations of networks: each as a layer of reals and as a node of integers."""

@@ -1,0 +1,151 @@
+"""What all operations have in common: a node is one tensor and the operation that makes it.
+
+A member of :data:`nn.operators.registry.OPERATORS` is a subclass of :class:`Node` in a file of its
+own. Its class methods say what the operation is as a layer of real numbers, its methods what it is
+on codes. A new operation is a subclass of the one that the hardware runs it as. PyTorch is imported
+where a method computes, so that a graph is read without it.
+"""
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .checks import ModelError
+from .layer import LayerSpec, Shape
+from .scales import Lowering
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from holdfast.nn.graph.golden import Golden, Result
+    from holdfast.nn.graph.graph import Graph
+
+__all__ = ["FanIn", "Integers", "Node"]
+
+Integers = NDArray[np.int64]
+FanIn = tuple[int, int, int]
+"""Channels, height and width of the inputs behind one element of an output."""
+
+_OPTIONS = ("kernel", "stride", "padding", "dilation", "groups", "offset")
+
+
+@dataclass(kw_only=True)
+class Node:
+    """One tensor and the operation that makes it.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        C, H, W of the output.
+    scale, zero_point : float, int
+        Real value = scale * (code - zero_point).
+    lo, hi : int
+        Clamp of the output codes.
+
+    Attributes
+    ----------
+    op : str
+        Name of the operation.
+    arrays : tuple of str
+        Fields that are arrays.
+    arity : int or None
+        Number of inputs; None: one or more.
+    kind : str
+        ``conv``, ``dense``, ``avgpool`` or ``maxpool`` where the array computes it that way.
+    weighted : bool
+        Has weights and requantization by channel (`nn.operators.conv`).
+    passes_encoding : bool
+        Scale and zero point are those of the inputs.
+    stored : bool
+        The output is computed and then stored; otherwise it is a copy.
+    equal_channels : bool
+        All inputs must have as many channels.
+    """
+
+    op: ClassVar[str] = ""
+    arrays: ClassVar[tuple[str, ...]] = ()
+    arity: ClassVar[int | None] = 1
+    kind: ClassVar[str] = ""
+    weighted: ClassVar[bool] = False
+    passes_encoding: ClassVar[bool] = False
+    stored: ClassVar[bool] = True
+    equal_channels: ClassVar[bool] = False
+
+    name: str
+    inputs: tuple[str, ...] = ()
+    shape: tuple[int, int, int]
+    scale: float
+    zero_point: int
+    lo: int
+    hi: int
+
+    # The layer, in real numbers.
+
+    @classmethod
+    def output_shape(cls, layer: LayerSpec, inputs: list[Shape]) -> Shape:
+        """Returns the shape (C, H, W) of the output for input shapes (C, H, W)."""
+        return inputs[0]
+
+    @classmethod
+    def layer_fan_in(cls, layer: LayerSpec, source: Shape) -> FanIn:
+        """Returns what one output element of a layer reads of an input (C, H, W)."""
+        return 1, layer.kernel, layer.kernel
+
+    @classmethod
+    def averaged(cls, layer: LayerSpec) -> int:
+        """Counts the inputs whose average an output is; 0: it is none."""
+        return 0
+
+    @classmethod
+    def real(cls, layer: LayerSpec, inputs: list["Tensor"]) -> "Tensor":
+        """Computes a layer without weights, before its activation, [N, C, H, W] from the same."""
+        raise NotImplementedError(cls.op)
+
+    @classmethod
+    def lowered(
+        cls,
+        layer: LayerSpec,
+        sources: list["Node"],
+        lowering: Lowering,
+        common: dict[str, Any],
+    ) -> "Node":
+        """Makes the node of a layer; ``common`` are the fields that all nodes have.
+
+        Raises
+        ------
+        ModelError
+            The layer cannot be expressed in the contract.
+        """
+        return cls(**common, **cls.options(layer))
+
+    @classmethod
+    def options(cls, layer: LayerSpec) -> dict[str, Any]:
+        """Returns the fields of a node that are those of its layer."""
+        names = {field.name for field in fields(cls)}
+        return {name: getattr(layer, name) for name in _OPTIONS if name in names}
+
+    # The node, in codes.
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference; only convolutions and dense layers have any."""
+        return 0
+
+    @property
+    def fan_in(self) -> FanIn:
+        """What one output element reads, of a node that the array computes."""
+        raise NotImplementedError(self.op)
+
+    def check(self, graph: "Graph", sources: list["Node"]) -> None:
+        """Refuses fields of this operation that break the contract; raises ModelError."""
+
+    def check_shape(self, expected: tuple[int, ...]) -> None:
+        """Refuses any other shape; raises ModelError."""
+        if self.shape != expected:
+            raise ModelError(f"layer {self.name!r} must have shape {expected}, not {self.shape}.")
+
+    def evaluate(self, golden: "Golden", inputs: list["Tensor"], result: "Result") -> "Tensor":
+        """Computes the output codes, int8 [N, C, H, W]; violations go into ``result``."""
+        raise NotImplementedError(self.op)

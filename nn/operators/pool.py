@@ -1,0 +1,42 @@
+"""What both poolings have in common: a square window that slides over each channel."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .checks import check_inside, windows
+from .layer import LayerSpec, Shape
+from .node import FanIn, Node
+
+if TYPE_CHECKING:
+    from holdfast.nn.graph.graph import Graph
+
+__all__ = ["PoolNode"]
+
+
+@dataclass(kw_only=True)
+class PoolNode(Node):
+    """A window of ``kernel`` by ``kernel`` codes of one channel becomes one code."""
+
+    kernel: int
+    stride: int
+    padding: int = 0
+
+    @classmethod
+    def output_shape(cls, layer: LayerSpec, inputs: list[Shape]) -> Shape:
+        c, *sides = inputs[0]
+        h, w = (windows(size, layer.kernel, layer.stride, layer.padding) for size in sides)
+        return c, h, w
+
+    @property
+    def fan_in(self) -> FanIn:
+        return 1, self.kernel, self.kernel
+
+    def check(self, graph: "Graph", sources: list[Node]) -> None:
+        where = f"of layer {self.name!r}"
+        check_inside(f"kernel {where}", self.kernel, 1, 1 << 8)
+        check_inside(f"stride {where}", self.stride, 1, 1 << 8)
+        check_inside(f"padding {where}", self.padding, 0, self.kernel // 2)
+        c, *sides = sources[0].shape
+        self.check_shape(
+            (c, *(windows(size, self.kernel, self.stride, self.padding) for size in sides))
+        )
