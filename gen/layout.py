@@ -6,8 +6,10 @@ offset in it. Memories are seen one byte per code or weight, lane 0 lowest, in w
 power of two of bytes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from typing import Any
 from zlib import crc32
 
 from .config import AcceleratorConfig
@@ -27,11 +29,11 @@ __all__ = [
     "REGISTERS",
     "STATUS_BITS",
     "STATUS_MEANINGS",
+    "Descriptor",
     "Field",
     "Region",
     "Register",
     "Status",
-    "pack_descriptor",
     "parameter_words",
     "word_stride",
 ]
@@ -91,103 +93,130 @@ class Field:
     meaning: str
 
 
-def _fields(*rows: tuple[str, int, bool, str]) -> tuple[Field, ...]:
-    """Place fields in order into 32-bit words; no field crosses a word."""
-    word, offset, placed = 0, 0, []
-    for name, width, signed, meaning in rows:
+def _bits(width: int, meaning: str, signed: bool = False, default: int | None = 0) -> Any:
+    return field(default=default, metadata={"width": width, "signed": signed, "meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """The work of one run of the array, in the order of the words; fields not given are zero.
+
+    The last word must hold nothing that the sequencer checks: the check is done while that word is
+    read.
+    """
+
+    magic: int | None = _bits(
+        16, "the configuration's signature, or the descriptor is refused", default=None
+    )
+    hold_weights: int = _bits(1, "one weight tile serves all reduction tiles of an output tile")
+    maximum: int = _bits(1, "accumulate by maximum instead of sum")
+    residual: int = _bits(1, "add a residual tensor")
+    input_bank: int = _bits(2, "bank read by the feeder")
+    output_bank: int = _bits(2, "bank written")
+    residual_bank: int = _bits(2, "bank of the residual, not the input's")
+    stride: int = _bits(3, "pixels between kernel positions, both directions")
+    dilation: int = _bits(3, "pixels between kernel taps, both directions")
+    sub_block: int = _bits(4, "first channel block inside the first input word")
+    out_lane: int = _bits(5, "lane of the first output channel in its word")
+    input_base: int = _bits(16, "word address of pixel (origin_y, origin_x), modulo 2**16")
+    input_step: int = _bits(16, "words from one output tile's input channels to the next's")
+    step_x: int = _bits(16, "words from one output column's input to the next's")
+    step_y: int = _bits(16, "words from one output row's input to the next's")
+    step_kx: int = _bits(16, "words between kernel columns")
+    step_ky: int = _bits(16, "words between kernel rows")
+    blocks: int = _bits(13, "channel blocks in a reduction; 1 with hold_weights")
+    origin_y: int = _bits(10, "input row of the first kernel row of output row 0", signed=True)
+    origin_x: int = _bits(
+        10, "input column of the first kernel column of output column 0", signed=True
+    )
+    kernel_h: int = _bits(5, "kernel rows")
+    kernel_w: int = _bits(5, "kernel columns")
+    in_h: int = _bits(9, "input rows")
+    in_w: int = _bits(9, "input columns")
+    co_tiles: int = _bits(14, "tiles of output channels")
+    out_h: int = _bits(9, "output rows")
+    out_w: int = _bits(9, "output columns")
+    param_base: int = _bits(14, "channel address of the first output channel's parameters")
+    weight_base: int = _bits(20, "word address of the first weight tile")
+    out_step: int = _bits(12, "words from one output pixel to the next")
+    out_base: int = _bits(16, "word address of output pixel 0")
+    lane_mask: int = _bits(16, "output lanes that are written")
+    res_lane: int = _bits(5, "lane of the first residual channel in its word")
+    res_base: int = _bits(16, "word address of residual pixel 0")
+    res_tiles: int = _bits(
+        14, "output tiles that have a residual; it is its zero point in further ones"
+    )
+    pad_value: int = _bits(8, "code inserted outside the input", signed=True)
+    zero_in: int = _bits(8, "input zero point (guard replacement)", signed=True)
+    input_lo: int = _bits(8, "input guard's lower bound", signed=True)
+    input_hi: int = _bits(8, "input guard's upper bound", signed=True)
+    zero_out: int = _bits(8, "zero point of the requantized output", signed=True)
+    lo: int = _bits(8, "lower clamp", signed=True)
+    hi: int = _bits(8, "upper clamp", signed=True)
+    res_zero: int = _bits(8, "residual's zero point", signed=True)
+    add_zero: int = _bits(8, "zero point after the residual add", signed=True)
+    add_lo: int = _bits(8, "lower clamp after the residual add", signed=True)
+    add_hi: int = _bits(8, "upper clamp after the residual add", signed=True)
+    add_shift: int = _bits(ADD_SHIFT_BITS, "shift of the residual add")
+    add_multiplier_a: int = _bits(24, "multiplier of the convolution's output in the residual add")
+    add_multiplier_b: int = _bits(24, "multiplier of the residual")
+    res_step_x: int = _bits(16, "words from one residual column to the next")
+    res_step_y: int = _bits(16, "words from one residual row to the next")
+
+    @property
+    def pixels(self) -> int:
+        """Output pixels."""
+        return self.out_h * self.out_w
+
+    @property
+    def reductions(self) -> int:
+        """Reduction tiles of each output tile."""
+        return self.kernel_h * self.kernel_w * self.blocks
+
+    @property
+    def weight_tiles(self) -> int:
+        """Weight tiles that are loaded."""
+        return self.co_tiles * (1 if self.hold_weights else self.reductions)
+
+    def pack(self, config: AcceleratorConfig) -> list[int]:
+        """Returns the descriptor's words; ``magic`` is the signature of the configuration.
+
+        Raises
+        ------
+        ValueError
+            A value does not fit its width.
+        """
+        words = [0] * DESCRIPTOR_WORDS
+        for bits in DESCRIPTOR:
+            value = getattr(self, bits.name)
+            value = config.signature if value is None else int(value)
+            low = -(1 << (bits.width - 1)) if bits.signed else 0
+            high = (1 << (bits.width - bits.signed)) - 1
+            if not low <= value <= high:
+                raise ValueError(
+                    f"descriptor field {bits.name} must be {low} to {high}, not {value}"
+                )
+            words[bits.word] |= (value & ((1 << bits.width) - 1)) << bits.offset
+        return words
+
+
+def _placed() -> Iterator[Field]:
+    """Places the fields in order into 32-bit words; no field crosses a word."""
+    word = offset = 0
+    for entry in fields(Descriptor):
+        width = entry.metadata["width"]
         if offset + width > 32:
             word, offset = word + 1, 0
-        placed.append(Field(name, word, offset, width, signed, meaning))
+        yield Field(entry.name, word, offset, **entry.metadata)
         offset += width
-    return tuple(placed)
 
 
-DESCRIPTOR = _fields(
-    ("magic", 16, False, "the configuration's signature, or the descriptor is refused"),
-    ("hold_weights", 1, False, "one weight tile serves all reduction tiles of an output tile"),
-    ("maximum", 1, False, "accumulate by maximum instead of sum"),
-    ("residual", 1, False, "add a residual tensor"),
-    ("input_bank", 2, False, "bank read by the feeder"),
-    ("output_bank", 2, False, "bank written"),
-    ("residual_bank", 2, False, "bank of the residual, not the input's"),
-    ("stride", 3, False, "pixels between kernel positions, both directions"),
-    ("dilation", 3, False, "pixels between kernel taps, both directions"),
-    ("sub_block", 4, False, "first channel block inside the first input word"),
-    ("out_lane", 5, False, "lane of the first output channel in its word"),
-    ("input_base", 16, False, "word address of pixel (origin_y, origin_x), modulo 2**16"),
-    ("input_step", 16, False, "words from one output tile's input channels to the next's"),
-    ("step_x", 16, False, "words from one output column's input to the next's"),
-    ("step_y", 16, False, "words from one output row's input to the next's"),
-    ("step_kx", 16, False, "words between kernel columns"),
-    ("step_ky", 16, False, "words between kernel rows"),
-    ("blocks", 13, False, "channel blocks in a reduction; 1 with hold_weights"),
-    ("origin_y", 10, True, "input row of the first kernel row of output row 0"),
-    ("origin_x", 10, True, "input column of the first kernel column of output column 0"),
-    ("kernel_h", 5, False, "kernel rows"),
-    ("kernel_w", 5, False, "kernel columns"),
-    ("in_h", 9, False, "input rows"),
-    ("in_w", 9, False, "input columns"),
-    ("co_tiles", 14, False, "tiles of output channels"),
-    ("out_h", 9, False, "output rows"),
-    ("out_w", 9, False, "output columns"),
-    ("param_base", 14, False, "channel address of the first output channel's parameters"),
-    ("weight_base", 20, False, "word address of the first weight tile"),
-    ("out_step", 12, False, "words from one output pixel to the next"),
-    ("out_base", 16, False, "word address of output pixel 0"),
-    ("lane_mask", 16, False, "output lanes that are written"),
-    ("res_lane", 5, False, "lane of the first residual channel in its word"),
-    ("res_base", 16, False, "word address of residual pixel 0"),
-    (
-        "res_tiles",
-        14,
-        False,
-        "output tiles that have a residual; it is its zero point in further ones",
-    ),
-    ("pad_value", 8, True, "code inserted outside the input"),
-    ("zero_in", 8, True, "input zero point (guard replacement)"),
-    ("input_lo", 8, True, "input guard's lower bound"),
-    ("input_hi", 8, True, "input guard's upper bound"),
-    ("zero_out", 8, True, "zero point of the requantized output"),
-    ("lo", 8, True, "lower clamp"),
-    ("hi", 8, True, "upper clamp"),
-    ("res_zero", 8, True, "residual's zero point"),
-    ("add_zero", 8, True, "zero point after the residual add"),
-    ("add_lo", 8, True, "lower clamp after the residual add"),
-    ("add_hi", 8, True, "upper clamp after the residual add"),
-    ("add_shift", ADD_SHIFT_BITS, False, "shift of the residual add"),
-    ("add_multiplier_a", 24, False, "multiplier of the convolution's output in the residual add"),
-    ("add_multiplier_b", 24, False, "multiplier of the residual"),
-    ("res_step_x", 16, False, "words from one residual column to the next"),
-    ("res_step_y", 16, False, "words from one residual row to the next"),
-)
-"""In the order of the words. The last word must hold nothing that the sequencer checks: the check
-is done while that word is read."""
+DESCRIPTOR = tuple(_placed())
+"""The bits of a `Descriptor`, in the order of the words."""
 
 DESCRIPTOR_WORDS = DESCRIPTOR[-1].word + 1
 # A descriptor occupies a power of two of words in program memory.
 DESCRIPTOR_STRIDE = 1 << (DESCRIPTOR_WORDS - 1).bit_length()
-
-
-def pack_descriptor(config: AcceleratorConfig, **values: int) -> list[int]:
-    """Descriptor words from field values; fields not named are zero, ``magic`` is filled in.
-
-    Raises
-    ------
-    ValueError
-        An unknown field, or a value that does not fit its width.
-    """
-    values = {"magic": config.signature, **values}
-    words = [0] * DESCRIPTOR_WORDS
-    for field in DESCRIPTOR:
-        value = int(values.pop(field.name, 0))
-        low = -(1 << (field.width - 1)) if field.signed else 0
-        high = (1 << (field.width - field.signed)) - 1
-        if not low <= value <= high:
-            raise ValueError(f"descriptor field {field.name} must be {low} to {high}, not {value}")
-        words[field.word] |= (value & ((1 << field.width) - 1)) << field.offset
-    if values:
-        raise ValueError(f"unknown descriptor fields {sorted(values)}")
-    return words
 
 
 def parameter_words(

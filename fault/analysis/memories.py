@@ -193,7 +193,7 @@ class MemoryFaultAnalysis:
             runs = [run for run in self.schedule.runs[: current.index + 1] if run.step is step]
             written = False
             for run in runs:
-                if bank == run.walk["output_bank"]:
+                if bank == run.descriptor.output_bank:
                     written |= 0 <= int(run.write_cycles(np.array([address]), lane)[0]) < cycle
             banks = self.values(current).banks
             if written:
@@ -238,7 +238,7 @@ class MemoryFaultAnalysis:
         if role is Role.ACTIVATION_WORDS:
             bank, lane = int(place["bank"]), int(place["lane"])
             for run in runs:
-                if bank == run.walk["output_bank"]:
+                if bank == run.descriptor.output_bank:
                     if run.write_cycles(np.array([address]), lane)[0] >= cycle:
                         return True
         elif role is Role.ACCUMULATOR_WORDS:
@@ -348,7 +348,7 @@ class MemoryFaultAnalysis:
     ) -> None:
         for run in self.schedule.runs[current.index :]:
             cycles, words = run.weight_reads
-            tile, row = divmod(address - run.walk["weight_base"], self.config.rows)
+            tile, row = divmod(address - run.descriptor.weight_base, self.config.rows)
             if not 0 <= tile < len(words) or cycles[tile] + row < cycle:
                 continue
             if run.maximum:
@@ -370,7 +370,7 @@ class MemoryFaultAnalysis:
         changes: dict[int, _Changes],
     ) -> None:
         for run in self.schedule.runs[current.index :]:
-            tau, col = divmod(address - run.walk["param_base"], self.config.cols)
+            tau, col = divmod(address - run.descriptor.param_base, self.config.cols)
             if not 0 <= tau < run.tiles:
                 continue
             if run.finish[tau] + run.timing.parameters + col < cycle:
@@ -398,11 +398,11 @@ class MemoryFaultAnalysis:
                 break
             # Nothing reads a wrong code once it is written again.
             end = np.full(len(words), -1)
-            if bank == run.walk["output_bank"]:
+            if bank == run.descriptor.output_bank:
                 end = run.write_cycles(words, lane)
                 end[end < cycle] = -1
             last = np.where(end < 0, self.schedule.cycles, end)
-            if bank == run.walk["input_bank"]:
+            if bank == run.descriptor.input_bank:
                 which, tile, pixel = run.input_reads(words)
                 moment = run.start[tile] + pixel
                 hit = (moment >= cycle) & (moment <= last[which])
@@ -413,7 +413,7 @@ class MemoryFaultAnalysis:
                     which = which[hit]
                     read = golden[which], faulty[which]
                     self._reads(run, tile[hit], pixel[hit], lane, read, changes)
-            if run.has_residual and bank == run.walk["residual_bank"]:
+            if run.has_residual and bank == run.descriptor.residual_bank:
                 point = run.residual_reads(words, lane)
                 tau, pixel, _ = np.unravel_index(
                     np.maximum(point, 0), (run.tiles, run.pixels, self.config.cols)

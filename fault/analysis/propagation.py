@@ -178,7 +178,8 @@ def _fetches(program: Program, schedule: Schedule, node: ConvNode) -> Tensor:
     runs = [
         run
         for run in schedule.runs
-        if node.name in run.step.nodes and (run.walk["input_lo"], run.walk["input_hi"]) == bounds
+        if node.name in run.step.nodes
+        and (run.descriptor.input_lo, run.descriptor.input_hi) == bounds
     ]
     place = program.places[runs[0].step.reads[0]]
     words = np.zeros((place.size, program.config.word_lanes), np.int64)

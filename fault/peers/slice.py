@@ -38,7 +38,7 @@ class SliceAnalysis(MemoryFaultAnalysis):
         tile, pixel, col, difference = (
             part.ravel() for part in np.broadcast_arrays(tile, pixel, col, difference)
         )
-        bits, walk = self.config.act_bits, run.walk
+        bits, descriptor = self.config.act_bits, run.descriptor
         struck = (tile == tile[0]) & self._near(pixel) & run.mask()[col]
         tile, pixel, col, difference = (part[struck] for part in (tile, pixel, col, difference))
         points = tile // run.reductions, pixel, col
@@ -47,8 +47,8 @@ class SliceAnalysis(MemoryFaultAnalysis):
         sums = values.slices(tile, pixel, col)
         alone = values.scaled(points, sums)
         faulty = values.scaled(points, wrap(sums + difference, self.config.acc_bits))
-        if walk["lo"] == walk["zero_out"]:
-            alone, faulty = (np.clip(v, walk["lo"], walk["hi"]) for v in (alone, faulty))
+        if descriptor.lo == descriptor.zero_out:
+            alone, faulty = (np.clip(v, descriptor.lo, descriptor.hi) for v in (alone, faulty))
         spliced = wrap(golden - alone + faulty, bits)
         codes = values.added(points, spliced)
         changed = codes != values.added(points, golden)

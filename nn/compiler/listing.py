@@ -75,27 +75,25 @@ _HEADINGS = ("#", "step", "layer", "operation", "reads", "residual", "writes", "
 
 def _descriptor_rows(program: Program) -> Iterator[tuple[str, ...]]:
     for index, step in enumerate(program.steps):
-        for number, walk in enumerate(step.walks):
+        for number, descriptor in enumerate(step.descriptors):
             first = number == 0
-            reductions = walk["kernel_h"] * walk["kernel_w"] * walk["blocks"]
-            loads = walk["co_tiles"] * (1 if walk["hold_weights"] else reductions)
-            descriptor = step.first + number
+            position = step.first + number
             chunk = next(
-                i for i, c in enumerate(program.chunks) if c.first <= descriptor < c.first + c.count
+                i for i, c in enumerate(program.chunks) if c.first <= position < c.first + c.count
             )
             yield (
-                str(descriptor),
+                str(position),
                 str(index) if first else "",
                 step.name if first else "",
                 _operation(program, step) if first else "",
                 _place(program.places[step.reads[0]]) if first else "",
                 _place(program.places[step.reads[1]]) if first and step.residual else "",
                 _place(program.places[step.target]) if first else "",
-                f"{walk['out_h']}x{walk['out_w']}",
-                str(walk["co_tiles"]),
-                str(reductions),
-                _span(walk["weight_base"], loads * program.config.rows),
-                _span(walk["param_base"], walk["co_tiles"] * program.config.cols),
+                f"{descriptor.out_h}x{descriptor.out_w}",
+                str(descriptor.co_tiles),
+                str(descriptor.reductions),
+                _span(descriptor.weight_base, descriptor.weight_tiles * program.config.rows),
+                _span(descriptor.param_base, descriptor.co_tiles * program.config.cols),
                 str(chunk),
             )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.layout import ADD_SHIFT_BITS, pack_descriptor, parameter_words
+from holdfast.gen.layout import ADD_SHIFT_BITS, Descriptor, parameter_words
 from holdfast.gen.protection.range_guard import fixed_bound
 from holdfast.nn.graph.graph import (
     AddNode,
@@ -75,8 +75,7 @@ class Step:
         group of output tiles whose input channels are regularly spaced.
     macs : int
         Multiply-accumulates of the network that it does; 0 for pooling and copies.
-    walks : list of dict
-        The fields of its descriptors.
+    descriptors : tuple of Descriptor
     """
 
     name: str
@@ -89,6 +88,7 @@ class Step:
     count: int = 0
     macs: int = 0
     walks: list[dict[str, int]] = field(default_factory=list)
+    descriptors: tuple[Descriptor, ...] = ()
 
     @property
     def part(self) -> int:
@@ -261,7 +261,10 @@ class _Compiler:
             self._emit_all(half_weights, half_channels)
             chunks = self._chunks(self._groups(half_weights, half_channels),
                                   half_weights, half_channels)  # fmt: skip
-        descriptors = [self._pack(step, walk) for step in self.steps for walk in step.walks]
+        for step in self.steps:
+            step.descriptors = tuple(Descriptor(**walk) for walk in step.walks)
+            step.walks = []
+        descriptors = [self._pack(step, d) for step in self.steps for d in step.descriptors]
         if not self.parts:
             self._need("program memory", "descriptors", len(descriptors), cfg.program_depth)
         return Program(
@@ -275,9 +278,9 @@ class _Compiler:
             packed_padding=self.packed_padding,
         )
 
-    def _pack(self, step: Step, walk: dict[str, int]) -> list[int]:
+    def _pack(self, step: Step, descriptor: Descriptor) -> list[int]:
         try:
-            return pack_descriptor(self.config, **walk)
+            return descriptor.pack(self.config)
         except ValueError as error:
             raise HoldfastError(f"layer {step.name} is beyond the hardware: {error}.") from None
 

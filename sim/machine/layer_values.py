@@ -101,9 +101,9 @@ class LayerValues:
         """What enters the array, int8 [tile, pixel, row], behind the guard and with padding."""
         run, rows = self.run, self.config.rows
         addresses, pad, subs = run.inputs
-        bank = self.banks[run.walk["input_bank"]]
+        bank = self.banks[run.descriptor.input_bank]
         inside = ~np.tile(pad, (run.tiles, 1))
-        result = np.full((*addresses.shape, rows), run.walk["pad_value"], np.int8)
+        result = np.full((*addresses.shape, rows), run.descriptor.pad_value, np.int8)
         for sub in np.unique(subs):
             chosen = inside & (subs == sub)[:, None]
             words = bank[addresses[chosen], sub * rows : (sub + 1) * rows]
@@ -114,10 +114,10 @@ class LayerValues:
         """Codes behind the input guard, and how many values it replaced in each (0 or 1)."""
         if not self.guard.input:
             return codes, np.zeros_like(codes)
-        walk = self.run.walk
-        inside = np.clip(codes, walk["input_lo"], walk["input_hi"])
+        descriptor = self.run.descriptor
+        inside = np.clip(codes, descriptor.input_lo, descriptor.input_hi)
         bad = inside != codes
-        return np.where(bad & self.guard.zero, walk["zero_in"], inside), bad.astype(np.int64)
+        return np.where(bad & self.guard.zero, descriptor.zero_in, inside), bad.astype(np.int64)
 
     @cached_property
     def weights(self) -> NDArray[np.int8]:
@@ -141,7 +141,7 @@ class LayerValues:
         """[output_tile, column]."""
         cfg, run = self.config, self.run
         chunk = self.program.chunks[0]
-        first = run.walk["param_base"] - chunk.param_base
+        first = run.descriptor.param_base - chunk.param_base
         slots = chunk.parameters[first : first + run.tiles * cfg.cols].astype(np.int64)
         slots = slots.reshape(run.tiles, cfg.cols, 4)
         return Parameters(cfg.acc_bits, cfg.multiplier_bits, cfg.guard_bits, slots)
@@ -151,10 +151,10 @@ class LayerValues:
         run = self.run
         output_tile, pixel, col = points
         words, lanes = run.residuals
-        result = np.full(len(output_tile), run.walk["res_zero"], np.int64)
+        result = np.full(len(output_tile), run.descriptor.res_zero, np.int64)
         there = output_tile < len(words)
         t, p, c = output_tile[there], pixel[there], col[there]
-        result[there] = self.banks[run.walk["residual_bank"], words[t, p, c], lanes[t, c]]
+        result[there] = self.banks[run.descriptor.residual_bank, words[t, p, c], lanes[t, c]]
         return result
 
     def slices(self, tile: Ints, pixel: Ints, col: Ints) -> Ints:
@@ -168,7 +168,7 @@ class LayerValues:
         weights = self.weights[loaded, :, col].astype(np.int64)
         sums = (self.activations[tile, pixel] * weights).sum(1)
         others = self._weight_sums[tile // run.reductions, col] - weights.sum(1)
-        return wrap(sums + run.walk["zero_in"] * others, self.config.acc_bits)
+        return wrap(sums + run.descriptor.zero_in * others, self.config.acc_bits)
 
     @cached_property
     def _weight_sums(self) -> Ints:
@@ -184,13 +184,13 @@ class LayerValues:
         output_tile, _, col = points
         p = self.parameters.at((output_tile, col)) if parameters is None else parameters
         v = wrap(sums + p.bias, self.config.acc_bits) * p.multiplier
-        return _round_shift(v, p.shift, self.config.rounding) + self.run.walk["zero_out"]
+        return _round_shift(v, p.shift, self.config.rounding) + self.run.descriptor.zero_out
 
     def convolved(
         self, points: Points, sums: Ints, parameters: Parameters | None = None
     ) -> tuple[Ints, Ints]:
         """As `codes`, before the residual."""
-        run, cfg, walk = self.run, self.config, self.run.walk
+        run, cfg, descriptor = self.run, self.config, self.run.descriptor
         output_tile, _, col = points
         p = self.parameters.at((output_tile, col)) if parameters is None else parameters
         v = self.scaled(points, sums, p)
@@ -203,20 +203,20 @@ class LayerValues:
             inside = np.where(v < low, low, np.minimum(v, high))
             outside = ((v < low) | (v > high)) & run.mask()[col]
             bad = outside.astype(np.int64)
-            v = np.where(outside, walk["zero_out"] if self.guard.zero else inside, v)
-        return _clamp(v, walk["lo"], walk["hi"]), bad
+            v = np.where(outside, descriptor.zero_out if self.guard.zero else inside, v)
+        return _clamp(v, descriptor.lo, descriptor.hi), bad
 
     def added(self, points: Points, codes: Ints, residual: Ints | None = None) -> Ints:
         """Codes with the residual, where there is one."""
-        walk = self.run.walk
+        descriptor = self.run.descriptor
         if not self.run.has_residual:
             return codes
         r = self.residual(points) if residual is None else residual
-        v = (codes - walk["zero_out"]) * walk["add_multiplier_a"]
-        v = v + (r - walk["res_zero"]) * walk["add_multiplier_b"]
-        shift = np.array(walk["add_shift"])
-        v = _round_shift(v, shift, self.config.rounding) + walk["add_zero"]
-        return _clamp(v, walk["add_lo"], walk["add_hi"])
+        v = (codes - descriptor.zero_out) * descriptor.add_multiplier_a
+        v = v + (r - descriptor.res_zero) * descriptor.add_multiplier_b
+        shift = np.array(descriptor.add_shift)
+        v = _round_shift(v, shift, self.config.rounding) + descriptor.add_zero
+        return _clamp(v, descriptor.add_lo, descriptor.add_hi)
 
     def codes(
         self,

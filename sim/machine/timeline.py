@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.feeder import Feeder
 from holdfast.gen.dataflow.input_stage import InputStage
-from holdfast.gen.layout import DESCRIPTOR_WORDS
+from holdfast.gen.layout import DESCRIPTOR_WORDS, Descriptor
 from holdfast.gen.units.descriptor import lane_offsets
 from holdfast.gen.units.lanes import Lanes
 from holdfast.gen.units.requantizer import Requantizer
@@ -86,8 +86,8 @@ class DescriptorTimeline:
 
     Attributes
     ----------
-    step, index, walk
-        The layer, the descriptor's number in the program, its fields.
+    step, index, descriptor
+        The layer, the descriptor's number in the program, the descriptor.
     fetch : int
         First cycle in which the descriptor is fetched; word k's address is at the program memory
         in cycle ``fetch + k``.
@@ -99,18 +99,20 @@ class DescriptorTimeline:
         T of each tile's first pixel.
     """
 
-    def __init__(self, config: AcceleratorConfig, step: Step, index: int, walk: dict, fetch: int):
+    def __init__(
+        self, config: AcceleratorConfig, step: Step, index: int, descriptor: Descriptor, fetch: int
+    ):
         self.config = config
         self.step = step
         self.index = index
-        self.walk = walk
+        self.descriptor = descriptor
         self.fetch = fetch
-        self.end = fetch + sum(descriptor_cycles(config, walk).values())
-        self.tiles = walk["co_tiles"]
-        self.reductions = walk["kernel_h"] * walk["kernel_w"] * walk["blocks"]
-        self.pixels = walk["out_h"] * walk["out_w"]
-        self.hold = bool(walk["hold_weights"])
-        self.maximum = bool(walk.get("maximum", 0))
+        self.end = fetch + sum(descriptor_cycles(config, descriptor).values())
+        self.tiles = descriptor.co_tiles
+        self.reductions = descriptor.reductions
+        self.pixels = descriptor.pixels
+        self.hold = bool(descriptor.hold_weights)
+        self.maximum = bool(descriptor.maximum)
         self.chained = self.pixels == 1 and not self.maximum
         self.timing = Timing.of(config)
 
@@ -135,7 +137,7 @@ class DescriptorTimeline:
         before = loaded - 1
         cycles = self.start[np.maximum(before, 0)] + self.timing.weight_lead
         cycles[0] = self.start[0] - 1
-        words = self.walk["weight_base"] + np.arange(len(loaded)) * self.config.rows
+        words = self.descriptor.weight_base + np.arange(len(loaded)) * self.config.rows
         return cycles, words
 
     def weight_tile(self, tile: int) -> int:
@@ -145,22 +147,22 @@ class DescriptorTimeline:
     @cached_property
     def _bases(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Word address of pixel 0 and sub-block of every tile, as the feeder walks."""
-        walk, sub_blocks = self.walk, self.config.sub_blocks
+        descriptor, sub_blocks = self.descriptor, self.config.sub_blocks
         addresses, subs = [], []
-        output = walk["input_base"]
+        output = descriptor.input_base
         for output_tile in range(self.tiles):
             if output_tile:
-                output += walk.get("input_step", 0)
+                output += descriptor.input_step
             row = output
-            for ky in range(walk["kernel_h"]):
+            for ky in range(descriptor.kernel_h):
                 if ky:
-                    row += walk["step_ky"]
+                    row += descriptor.step_ky
                 column = row
-                for kx in range(walk["kernel_w"]):
+                for kx in range(descriptor.kernel_w):
                     if kx:
-                        column += walk["step_kx"]
-                    address, sub = column, walk["sub_block"]
-                    for _ in range(walk["blocks"]):
+                        column += descriptor.step_kx
+                    address, sub = column, descriptor.sub_block
+                    for _ in range(descriptor.blocks):
                         addresses.append(address % _ADDRESSES)
                         subs.append(sub)
                         sub += 1
@@ -171,16 +173,16 @@ class DescriptorTimeline:
     @cached_property
     def inputs(self) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
         """Word addresses [tile, pixel], where padding is [reduction, pixel], sub-blocks [tile]."""
-        walk = self.walk
+        descriptor = self.descriptor
         bases, subs = self._bases
-        y, x = np.divmod(np.arange(self.pixels), walk["out_w"])
-        offsets = y * walk["step_y"] + x * walk["step_x"]
+        y, x = np.divmod(np.arange(self.pixels), descriptor.out_w)
+        offsets = y * descriptor.step_y + x * descriptor.step_x
         addresses = (bases[:, None] + offsets) % _ADDRESSES
         reduction_tile = np.arange(self.reductions)
-        ky, kx = np.divmod(reduction_tile // walk["blocks"], walk["kernel_w"])
-        in_y = walk["origin_y"] + ky[:, None] * walk["dilation"] + y * walk["stride"]
-        in_x = walk["origin_x"] + kx[:, None] * walk["dilation"] + x * walk["stride"]
-        pad = (in_y < 0) | (in_y >= walk["in_h"]) | (in_x < 0) | (in_x >= walk["in_w"])
+        ky, kx = np.divmod(reduction_tile // descriptor.blocks, descriptor.kernel_w)
+        in_y = descriptor.origin_y + ky[:, None] * descriptor.dilation + y * descriptor.stride
+        in_x = descriptor.origin_x + kx[:, None] * descriptor.dilation + x * descriptor.stride
+        pad = (in_y < 0) | (in_y >= descriptor.in_h) | (in_x < 0) | (in_x >= descriptor.in_w)
         return addresses, pad, subs
 
     @cached_property
@@ -205,7 +207,7 @@ class DescriptorTimeline:
         within = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
         return which, *np.divmod(flat[low[which] + within], self.pixels)
 
-    def _walk(
+    def _words(
         self, base: int, lane: int, step_x: int, step_y: int, columns: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Words [output_tile, pixel, column] and lanes [output_tile, column] of a tensor."""
@@ -228,28 +230,25 @@ class DescriptorTimeline:
         """Words [output_tile, pixel, column] and lanes [output_tile, column] that are written
         where the lane mask says so.
         """
-        walk = self.walk
-        return self._walk(walk["out_base"], walk["out_lane"], walk["out_step"], walk["out_step"], 1)
+        d = self.descriptor
+        return self._words(d.out_base, d.out_lane, d.out_step, d.out_step, 1)
 
     @cached_property
     def residuals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Words [output_tile, pixel, column] and lanes [output_tile, column] of the residual, for
         the output tiles that have one.
         """
-        walk = self.walk
-        words, lanes = self._walk(
-            walk["res_base"], walk["res_lane"], walk["res_step_x"], walk["res_step_y"],
-            walk["out_w"],
-        )  # fmt: skip
-        return words[: walk["res_tiles"]], lanes[: walk["res_tiles"]]
+        d = self.descriptor
+        words, lanes = self._words(d.res_base, d.res_lane, d.res_step_x, d.res_step_y, d.out_w)
+        return words[: d.res_tiles], lanes[: d.res_tiles]
 
     @property
     def has_residual(self) -> bool:
-        return bool(self.walk.get("residual", 0))
+        return bool(self.descriptor.residual)
 
     def mask(self) -> NDArray[np.bool_]:
         """Columns that are written."""
-        return (self.walk["lane_mask"] >> np.arange(self.config.cols) & 1).astype(bool)
+        return (self.descriptor.lane_mask >> np.arange(self.config.cols) & 1).astype(bool)
 
     @cached_property
     def finish(self) -> NDArray[np.int64]:
@@ -303,8 +302,8 @@ class Schedule:
         self.runs: list[DescriptorTimeline] = []
         fetch = START_CYCLES
         for step in program.steps:
-            for number, walk in enumerate(step.walks):
-                run = DescriptorTimeline(program.config, step, step.first + number, walk, fetch)
+            for index, descriptor in enumerate(step.descriptors, step.first):
+                run = DescriptorTimeline(program.config, step, index, descriptor, fetch)
                 self.runs.append(run)
                 fetch = run.end
         self.cycles = fetch

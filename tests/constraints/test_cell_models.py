@@ -131,7 +131,9 @@ def test_memories(family, tmp_path):
 
 
 def start(family, text):
-    CompiledModel(with_cells(FAMILIES[family], text, "top", (Port("clk", 1, "input"),), "clk")).step()
+    CompiledModel(
+        with_cells(FAMILIES[family], text, "top", (Port("clk", 1, "input"),), "clk")
+    ).step()
 
 
 @pytest.mark.parametrize(

@@ -115,17 +115,17 @@ def test_words_around_their_reads(engine):
         tau, col = source.randrange(run.tiles), source.randrange(CONFIG.cols)
         address = int(run.inputs[0][tile, pixel])
         lane = int(run.inputs[2][tile]) * CONFIG.rows + source.randrange(CONFIG.rows)
-        memory = f"activations_{run.walk['input_bank']}__lane_{lane}"
+        memory = f"activations_{run.descriptor.input_bank}__lane_{lane}"
         moments.append((memory, address, int(run.start[tile]) + pixel))
         loads, words = run.weight_reads
         load, row = source.randrange(len(loads)), source.randrange(CONFIG.rows)
         moments.append((f"weights__lane_{col}", int(words[load]) + row, int(loads[load]) + row))
-        channel = run.walk["param_base"] + tau * CONFIG.cols + col
+        channel = run.descriptor.param_base + tau * CONFIG.cols + col
         read = int(run.finish[tau]) + run.timing.parameters + col
         moments += [(f"parameters_{name}", channel, read) for name in ("bias", "scale", "bounds")]
         if run.has_residual:
             words, lanes = run.residuals
-            memory = f"activations_{run.walk['residual_bank']}__lane_{int(lanes[0, col])}"
+            memory = f"activations_{run.descriptor.residual_bank}__lane_{int(lanes[0, col])}"
             for pixel in range(run.pixels):
                 read = int(run.finish[0]) + pixel + run.timing.residual
                 moments.append((memory, int(words[0, pixel, col]), read))

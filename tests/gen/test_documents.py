@@ -15,9 +15,9 @@ from holdfast.gen.layout import (
     DESCRIPTOR,
     DESCRIPTOR_WORDS,
     REGISTERS,
+    Descriptor,
     Region,
     Status,
-    pack_descriptor,
     parameter_words,
     word_stride,
 )
@@ -78,7 +78,7 @@ def test_header_packs_descriptors(tmp_path, compiler):
         f"HOLDFAST_SET(words, {name.upper()}, {value});" for name, value in chosen.items()
     ]
     words, _ = c_values(tmp_path, compiler, statements)
-    assert words == pack_descriptor(CONFIG, **chosen)
+    assert words == Descriptor(**chosen).pack(CONFIG)
 
 
 def test_header_holds_addresses_bits_and_codes(tmp_path, compiler):

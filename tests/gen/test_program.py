@@ -261,7 +261,7 @@ def test_maximum_of_lanes_in_several_blocks_covers_every_lane():
     pixels = image(5)
     pool = MaxPoolNode(name="pool", inputs=("image",), shape=(5, 4, 4), kernel=2, stride=2, **CODES)
     program = compile_graph(graph(pixels, pool), AcceleratorConfig(rows=2, cols=8))
-    masks = [walk["lane_mask"] for walk in program.steps[0].walks]
+    masks = [descriptor.lane_mask for descriptor in program.steps[0].descriptors]
     assert sum(masks) == 0xFF and len(masks) == 3
 
 

@@ -15,9 +15,9 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import (
     DESCRIPTOR,
     REGISTERS,
+    Descriptor,
     Region,
     Status,
-    pack_descriptor,
 )
 from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.golden import Golden
@@ -209,7 +209,7 @@ def possible_faults(v):
 
 
 def check_descriptor(subject, values):
-    words = np.array(pack_descriptor(CONFIG, **{k: int(x) for k, x in values.items()}), "<u4")
+    words = np.array(Descriptor(**{k: int(x) for k, x in values.items()}).pack(CONFIG), "<u4")
     subject.bus.write(region(Region.PROGRAM) + SLOT * 128, words.tobytes())
     status, index = subject.run(SLOT, 1)
     assert index == SLOT

@@ -5,8 +5,8 @@ import cocotb
 from holdfast.gen.layout import (
     DESCRIPTOR,
     DESCRIPTOR_STRIDE,
+    Descriptor,
     Status,
-    pack_descriptor,
 )
 from holdfast.gen.units.sequencer import Sequencer
 from holdfast.sim.cocotb.build import parameters
@@ -29,7 +29,7 @@ class Machine:
         self.bench = bench
         self.memory = [0xDEADBEEF] * (cfg.program_depth * DESCRIPTOR_STRIDE)
         for index, fields in enumerate(program):
-            words = pack_descriptor(cfg, **LEGAL | fields)
+            words = Descriptor(**LEGAL | fields).pack(cfg)
             begin = index * DESCRIPTOR_STRIDE
             self.memory[begin : begin + len(words)] = words
         self.word = 0
@@ -200,7 +200,7 @@ async def waits_for_ready(dut):
         assert not seen["go"]
     assert seen["busy"] and seen["waiting"] and not seen["fetching"] and seen["index"] == 1
     # The memory of the second descriptor is written late.
-    m.memory[DESCRIPTOR_STRIDE] = pack_descriptor(config(), **LEGAL, hold_weights=1)[0]
+    m.memory[DESCRIPTOR_STRIDE] = Descriptor(**LEGAL, hold_weights=1).pack(config())[0]
     seen = await m.step(ready=2)
     while not seen["go"]:
         seen = await m.step()

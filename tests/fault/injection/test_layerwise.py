@@ -124,7 +124,7 @@ def test_weight_register_changes_the_rest_of_its_tile(reference):
 def test_weight_word_flipped_before_it_is_loaded(reference):
     node = graph()["b"]
     inputs = patches(reference[0].outputs["a"][0].numpy())
-    base = program().steps[1].walks[0]["weight_base"]
+    base = program().steps[1].descriptors[0].weight_base
     faults, expected = [], []
     generator = np.random.default_rng(1)
     for _ in range(20):
