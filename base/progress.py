@@ -1,7 +1,9 @@
 """The progress bars of commands that take a while."""
 
+import time
 from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol, TypeVar
 
 from rich.progress import (
     BarColumn,
@@ -17,9 +19,16 @@ from rich.text import Text
 
 from .console import console, marked
 
-__all__ = ["Progress", "TaskID", "progress_bar", "tracked", "training_bar"]
+__all__ = ["Progress", "TaskID", "Tell", "progress_bar", "rated", "tracked", "training_bar",
+           "unseen"]  # fmt: skip
 
 Item = TypeVar("Item")
+
+
+class Tell(Protocol):
+    """Takes what is done so far, and what the rate is of if that is another count."""
+
+    def __call__(self, done: int, count: float | None = None) -> None: ...
 
 
 class _Description(ProgressColumn):
@@ -49,6 +58,25 @@ def progress_bar(transient: bool = False) -> Progress:
         console=console,
         transient=transient,
     )
+
+
+@contextmanager
+def rated(what: str, total: int, rate: str) -> Iterator[Tell]:
+    """A bar with a rate, such as ``{:,.0f} faults/s``, of what is done or of another count."""
+    began = time.monotonic()
+    with progress_bar() as progress:
+        task = progress.add_task(what, total=total, rate="")
+
+        def tell(done: int, count: float | None = None) -> None:
+            each = (done if count is None else count) / max(time.monotonic() - began, 1e-9)
+            progress.update(task, completed=done, rate=rate.format(each))
+
+        yield tell
+
+
+def unseen(what: str, total: int, rate: str) -> AbstractContextManager[Tell]:
+    """In place of :func:`rated`, where nobody looks."""
+    return nullcontext(lambda done, count=None: None)
 
 
 def training_bar(period: float = 30) -> Progress:

@@ -1,5 +1,6 @@
 """The trilateral exploration, and the best point within a budget."""
 
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from holdfast.base.files import (
     write_atomically,
     write_json,
 )
-from holdfast.base.progress import progress_bar
+from holdfast.base.progress import rated
 from holdfast.base.table import plain_table
 from holdfast.base.text import printable
 from holdfast.base.versions import versions
@@ -200,16 +201,12 @@ def _announce(plans: list[PointPlan], wanted: list[Measurement], store: Cache) -
 def _measure(wanted: list[Measurement], store: Cache, jobs: int) -> None:
     if not wanted:
         return
-    began = time.monotonic()
-    with progress_bar() as progress:
-        task = progress.add_task("Measuring", total=len(wanted), rate="")
-        count = 0
+    count = itertools.count(1)
+    with rated("Measuring", len(wanted), "{:.1f}/min") as tell:
 
         def done(measurement: Measurement) -> None:
-            nonlocal count
-            count += 1
-            rate = f"{count / (time.monotonic() - began) * 60:.1f}/min"
-            progress.update(task, advance=1, rate=rate)
+            number = next(count)
+            tell(number, 60 * number)
 
         measure(wanted, store, jobs, done)
 

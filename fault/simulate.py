@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from holdfast.base.command import run
 from holdfast.base.console import console, marked
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import make_folder, write_atomically
-from holdfast.base.progress import Progress, progress_bar
+from holdfast.base.progress import rated
 from holdfast.base.table import plain_table
 from holdfast.base.text import shown
 from holdfast.base.versions import versions
@@ -45,7 +44,7 @@ from holdfast.sim.machine.roofline import roofline_table
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 from . import options as given
-from .simulation import Setup, Upsets, chosen_steps, guard_cost, prepare
+from .simulation import Setup, Simulation, chosen_steps, guard_cost, prepare
 from .simulation import simulate as run_simulation
 
 __all__ = ["app"]
@@ -108,8 +107,6 @@ def simulate(
     """Simulate a quantized network on the generated accelerator, bit-exact, and inject faults."""
     began = time.monotonic()
     _check_engine(engine, stall, waves, replay)
-    if replay:
-        Fault.parse(replay, in_layer=True)
     graph = load_network(network)
     chosen = configuration(graph, config, rows, cols)
     setting = named_guard(guard, chosen)
@@ -130,24 +127,23 @@ def simulate(
     if isinstance(build, Build) and replay:
         _replay(setup, build, replay, output / "replay")
         return 0
-    with closing(_Shown(setup, len(steps), roofline, faults > 0)) as bars:
-        found = run_simulation(
-            setup, build, steps, faults=faults, pair=pair, stall=stall,
-            waves=waves / "layers.vcd" if waves else None,
-            on_layer=bars.layer, on_layers=bars.layers, on_fault=bars.fault,
-        )  # fmt: skip
+    found = run_simulation(
+        setup, build, steps, faults=faults, pair=pair, stall=stall, watch=rated,
+        waves=waves / "layers.vcd" if waves else None,
+        on_layers=lambda runs: _print_layers(setup, runs, roofline),
+    )  # fmt: skip
     summary = found.summary()
-    if found.upsets:
-        _print_upsets(setup, found.upsets)
-        if pair:
-            summary["totals"]["faults"]["guard_on_clean_images"] = _guard_cost(setup, data)
+    _print_upsets(found)
+    if found.unguarded:
+        summary["totals"]["faults"]["guard_on_clean_images"] = _guard_cost(setup, data)
     summary |= {"seconds": round(time.monotonic() - began, 1), "versions": versions()}
     write_atomically(output / "summary.json", json.dumps(summary, indent=1).encode())
     console.print(f"{output / 'summary.json'} written, {summary['seconds']} s.")
-    if found.mismatches:
-        wrong = f"{found.mismatches} outputs differ from the golden model."
-        console.print(marked((wrong, "bold red")))
-    return 1 if found.mismatches else 0
+    if not found.mismatches:
+        return 0
+    wrong = f"{found.mismatches} outputs differ from the golden model."
+    console.print(marked((wrong, "bold red")))
+    return 1
 
 
 def _built(config: AcceleratorConfig, engine: str, waves: bool) -> Build | CompiledBuild:
@@ -156,55 +152,25 @@ def _built(config: AcceleratorConfig, engine: str, waves: bool) -> Build | Compi
         return build_compiled(netlist) if engine == "fast" else build_cocotb(netlist, waves=waves)
 
 
-class _Shown:
-    """Shows what is done: a bar for layers, their table, a bar for faults."""
-
-    def __init__(self, setup: Setup, steps: int, roofline: bool, faults: bool):
-        self.setup, self.total = setup, steps * len(setup.codes)
-        self.roofline, self.faults = roofline, faults
-        self.cycles = self.done = 0
-        self.bar: Progress | None = None
-        self.timing = console.status("Timing the layers")
-
-    def close(self) -> None:
-        self.timing.stop()
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-    def _show(self, what: str, done: int, total: int, count: float, unit: str) -> None:
-        if self.bar is None:
-            self.bar = progress_bar()
-            self.bar.start()
-            self.task = self.bar.add_task(what, total=total, rate="")
-            self.began = time.monotonic()
-        rate = f"{count / max(time.monotonic() - self.began, 1e-9):,.1f} {unit}"
-        self.bar.update(self.task, completed=done, rate=rate)
-
-    def layer(self, run: LayerRun) -> None:
-        self.cycles += run.cycles
-        self.done += 1
-        self._show("Layers on RTL", self.done, self.total, self.cycles / 1e3, "k cycles/s")
-
-    def layers(self, runs: list[LayerRun]) -> None:
-        self.close()
-        console.print(_layer_table(self.setup, runs))
-        if self.roofline:
-            console.print(_roofline(self.setup, runs))
-        if self.faults:
-            self.timing.start()
-
-    def fault(self, done: int, total: int) -> None:
-        self.timing.stop()
-        self._show("Faults in RTL", done, total, done, "faults/s")
+def _print_layers(setup: Setup, runs: Sequence[LayerRun], roofline: bool) -> None:
+    console.print(_layer_table(setup, runs))
+    if roofline:
+        # Of the first image: others take the same cycles, but where weights are streamed.
+        steps = {step.name: step for step in setup.program.steps}
+        first = [run for run in runs if run.image == 0]
+        parts = [layer_roofline(setup.program, steps[run.name], run.spent) for run in first]
+        console.print(roofline_table(parts))
 
 
-def _print_upsets(setup: Setup, upsets: Upsets) -> None:
+def _print_upsets(found: Simulation) -> None:
+    guard, upsets, off = found.setup.guard, found.upsets, found.unguarded
+    if upsets is None:
+        return
     layers = len({result.layer for result in upsets.results})
     what = f"Single-bit upsets in {layers} layers, uniform over bits x cycles of a structure"
-    state = "off" if setup.guard == GUARD_OFF else f"on ({guard_name(setup.guard)})"
-    if upsets.rows_off:
-        console.print(fault_table(upsets.rows_off, f"{what}\nguard off"))
+    state = "off" if guard == GUARD_OFF else f"on ({guard_name(guard)})"
+    if off:
+        console.print(fault_table(off.rows, f"{what}\nguard off"))
     console.print(fault_table(upsets.rows, f"{what}\nguard {state}"))
     total = upsets.rows[-1]
     console.print(
@@ -212,8 +178,8 @@ def _print_upsets(setup: Setup, upsets: Upsets) -> None:
         + ", ".join(f"{n} {interval(total.shares[n])}" for n in ("sdc1", "undetected_sdc1"))
         + "."
     )
-    if upsets.rows_off:
-        console.print(pairs_sentence(upsets.off, upsets.results))
+    if off:
+        console.print(pairs_sentence(off.results, upsets.results))
 
 
 def _guard_cost(setup: Setup, data: Path | None) -> dict[str, Any]:
@@ -250,6 +216,8 @@ def _check_engine(engine: str, stall: float, waves: Path | None, replay: str) ->
     for name, value in (("stall", stall), ("waves", waves), ("replay", replay)):
         if value and engine != "cocotb":
             raise HoldfastError(f"--{name} needs --engine cocotb, not {engine}.")
+    if replay:
+        Fault.parse(replay, in_layer=True)
 
 
 def _headline(setup: Setup) -> Text:
@@ -266,14 +234,6 @@ def _headline(setup: Setup) -> Text:
         right = int((setup.golden.classes == setup.images.labels).sum())
         text += f"{setup.images.name}, {right} classified correctly."
     return marked((graph.network, "bold"), text)
-
-
-def _roofline(setup: Setup, runs: Sequence[LayerRun]) -> Table:
-    """Of the first image: others take the same cycles, but where weights are streamed."""
-    steps = {step.name: step for step in setup.program.steps}
-    return roofline_table(
-        layer_roofline(setup.program, steps[run.name], run.spent) for run in runs if run.image == 0
-    )
 
 
 def _layer_table(setup: Setup, runs: Sequence[LayerRun]) -> Table:

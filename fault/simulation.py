@@ -6,6 +6,7 @@ found.summary()                                     # what goes into summary.jso
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any
 import torch
 
 from holdfast.base.errors import HoldfastError
+from holdfast.base.progress import Tell, unseen
 from holdfast.base.text import shown
-from holdfast.fault.injection.layerwise import inject, layer_cycles, paired
+from holdfast.fault.injection.layerwise import inject, layer_cycles
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.outcome.classify import FaultResult
 from holdfast.fault.results.layers import Row, summarize
@@ -25,7 +27,7 @@ from holdfast.nn.data.choice import images_for
 from holdfast.nn.data.cifar import ImageSet, find_data, generated_images, test_images
 from holdfast.nn.graph.golden import Golden, classes
 from holdfast.nn.graph.graph import Graph
-from holdfast.nn.graph.guard_modes import GuardSettings, guard_name
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GuardSettings, guard_name
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.quantization.guard_bounds import tighter_bounds
 from holdfast.sim.cocotb.build import Build
@@ -76,15 +78,11 @@ class Upsets:
         By structure; the last weighted by population.
     cycles : dict of int
         Clock cycles of every layer that could be hit.
-    off, rows_off
-        The same faults with the guard off, where that was asked for; else empty.
     """
 
     results: list[FaultResult]
     rows: list[Row]
     cycles: dict[str, int]
-    off: list[FaultResult]
-    rows_off: list[Row]
 
 
 @dataclass(frozen=True)
@@ -99,12 +97,15 @@ class Simulation:
         Every layer on every image.
     upsets : Upsets or None
         None without faults, or where a layer differs from the golden model.
+    unguarded : Upsets or None
+        The same faults with the guard off, where that was asked for.
     """
 
     setup: Setup
     engine: str
     runs: list[LayerRun]
-    upsets: Upsets | None
+    upsets: Upsets | None = None
+    unguarded: Upsets | None = None
 
     @property
     def mismatches(self) -> int:
@@ -113,13 +114,13 @@ class Simulation:
 
     def summary(self) -> dict[str, Any]:
         """Returns everything as plain data."""
-        setup, upsets = self.setup, self.upsets
+        setup, upsets, off = self.setup, self.upsets, self.unguarded
         totals: dict[str, Any] = {}
-        if upsets is not None:
+        if upsets:
             totals["by_structure"] = [asdict(row) for row in upsets.rows]
-            if upsets.rows_off:
-                totals["guard_off"] = [asdict(row) for row in upsets.rows_off]
-                totals["faults_guard_off"] = [asdict(result) for result in upsets.off]
+        if off:
+            totals["guard_off"] = [asdict(row) for row in off.rows]
+            totals["faults_guard_off"] = [asdict(result) for result in off.results]
         return {
             "network": setup.graph.network,
             "accuracy": setup.graph.provenance.get("accuracy", {}),
@@ -182,9 +183,8 @@ def simulate(
     pair: bool = False,
     stall: float = 0.0,
     waves: Path | None = None,
-    on_layer: Callable[[LayerRun], None] | None = None,
+    watch: Callable[[str, int, str], AbstractContextManager[Tell]] = unseen,
     on_layers: Callable[[list[LayerRun]], None] = lambda runs: None,
-    on_fault: Callable[[int, int], None] | None = None,
 ) -> Simulation:
     """Runs layers on the RTL, compares them with the golden model, and injects upsets.
 
@@ -201,50 +201,48 @@ def simulate(
         Probability of back-pressure on each bus channel per cycle.
     waves : Path or None
         File for waveforms.
-    on_layer, on_layers, on_fault : callable
-        Called after each layer, once with all of them, and after each fault with the faults done
-        and the faults in all.
+    watch : callable
+        Shows progress, as `base.progress.rated` does in a terminal.
+    on_layers : callable
+        Called with all layers' runs before faults are injected.
 
     Raises
     ------
     HoldfastError
         A layer cannot be injected into.
     """
-    steps = setup.program.steps if steps is None else steps
-    runs = run_layers(
-        build, setup.program, setup.golden, steps=steps, guard=setup.guard, stall=stall,
-        seed=setup.seed, waves=waves, on_layer=on_layer,
-    )  # fmt: skip
-    on_layers(runs)
-    upsets = None
-    if faults and not any(run.mismatches for run in runs):
-        upsets = _upsets(setup, build, steps, faults, pair, on_fault)
-    engine = "fast" if isinstance(build, CompiledBuild) else "cocotb"
-    return Simulation(setup, engine, runs, upsets)
-
-
-def _upsets(
-    setup: Setup,
-    build: Build | CompiledBuild,
-    steps: Sequence[Step],
-    count: int,
-    pair: bool,
-    on_fault: Callable[[int, int], None] | None,
-) -> Upsets:
-    """Draws and injects faults."""
     program, codes = setup.program, setup.codes
-    space = FaultSpace.of(build.netlist)
+    steps = program.steps if steps is None else steps
+    engine = "fast" if isinstance(build, CompiledBuild) else "cocotb"
+    seen: list[LayerRun] = []
+    with watch("Layers on RTL", len(steps) * len(codes), "{:,.0f} k cycles/s") as tell:
+
+        def told(run: LayerRun) -> None:
+            seen.append(run)
+            tell(len(seen), sum(run.cycles for run in seen) / 1e3)
+
+        runs = run_layers(
+            build, program, setup.golden, steps=steps, guard=setup.guard, stall=stall,
+            seed=setup.seed, waves=waves, on_layer=told,
+        )  # fmt: skip
+    on_layers(runs)
+    if not faults or any(run.mismatches for run in runs):
+        return Simulation(setup, engine, runs)
+    with watch("Timing the layers", len(program.steps), "") as tell:
+        timed = layer_cycles(build, program, codes[:1])
+        tell(len(timed))
     names = {step.name for step in steps}
-    timed = layer_cycles(build, program, codes[:1])
     cycles = {name: value for name, value in timed.items() if name in names}
-    faults = sample(space, cycles, len(codes), count, seed=setup.seed)
-    off: list[FaultResult] = []
-    if pair:
-        off, results = paired(build, program, codes, faults, setup.guard, on_fault)
-    else:
-        results = inject(build, program, codes, faults, setup.guard, on_fault)
-    rows = summarize(results, space, cycles)
-    return Upsets(results, rows, cycles, off, summarize(off, space, cycles) if off else [])
+    space = FaultSpace.of(build.netlist)
+    drawn = sample(space, cycles, len(codes), faults, seed=setup.seed)
+
+    def upsets(guard: GuardSettings, what: str) -> Upsets:
+        with watch(what, len(drawn), "{:,.1f} faults/s") as tell:
+            results = inject(build, program, codes, drawn, guard, lambda done, _: tell(done))
+        return Upsets(results, summarize(results, space, cycles), cycles)
+
+    off = upsets(GUARD_OFF, "Faults in RTL, guard off") if pair else None
+    return Simulation(setup, engine, runs, upsets(setup.guard, "Faults in RTL"), off)
 
 
 def guard_cost(setup: Setup, data: Path | None = None) -> dict[str, Any]:

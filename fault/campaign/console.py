@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from holdfast.base.console import console, marked
-from holdfast.base.progress import progress_bar
+from holdfast.base.progress import rated
 from holdfast.fault.results.tables import (
     effects_table,
     independent_table,
@@ -48,14 +48,12 @@ class ConsoleObserver(Observer):
     def computing(self, guard: str, faults: int) -> Iterator[Callable[[UnitStatistics], None]]:
         began = time.monotonic()
         spent = UnitStatistics()
-        with progress_bar() as progress:
-            task = progress.add_task(f"Faults, guard {guard}", total=faults, rate="")
+        with rated(f"Faults, guard {guard}", faults, "{:,.0f} faults/s") as show:
 
             def tell(total: UnitStatistics) -> None:
                 nonlocal spent
                 spent = total
-                rate = f"{total.faults / (time.monotonic() - began):,.0f} faults/s"
-                progress.update(task, completed=total.faults, rate=rate)
+                show(total.faults)
 
             yield tell
         console.print(

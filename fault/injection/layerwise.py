@@ -21,7 +21,6 @@ from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.golden import Golden, Result
 from holdfast.nn.graph.guard_modes import (
     GUARD_OFF,
-    GUARD_ON,
     GuardSettings,
     check_guard,
 )
@@ -32,8 +31,7 @@ from holdfast.sim.driver import loads
 from .compiled_bench import CompiledBench
 from .observation import MARK, BenchJob, Observed, Work
 
-__all__ = ["check_not_streamed", "inject", "layer_cycles", "observe", "paired",
-           "simulate_work"]  # fmt: skip
+__all__ = ["check_not_streamed", "inject", "layer_cycles", "observe", "simulate_work"]
 
 
 def inject(
@@ -77,23 +75,6 @@ def inject(
         for observation, result in zip(runs.observations, part, strict=True):
             results[observation.fault] = result
     return [results[fault] for fault in faults]
-
-
-def paired(
-    build: Build | CompiledBuild,
-    program: Program,
-    images: Tensor,
-    faults: Sequence[Fault],
-    guard: GuardSettings = GUARD_ON,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[FaultResult], list[FaultResult]]:
-    """The same faults on the same netlist with the guard off and on."""
-
-    told = progress or (lambda done, total: None)
-    both = 2 * len(faults)
-    off = inject(build, program, images, faults, GUARD_OFF, lambda n, _: told(n, both))
-    on = inject(build, program, images, faults, guard, lambda n, _: told(len(faults) + n, both))
-    return off, on
 
 
 def observe(

@@ -1,6 +1,7 @@
 """The main job as a function."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,24 +17,33 @@ from tests.fault.tiny import images, netlist, program
 def test_layers_and_upsets_with_progress():
     codes = images()[:1]
     setup = Setup(program(), ImageSet("some", codes.numpy(), None), codes, GUARD_ON, seed=3)
-    done, told, counted = [], [], []
+    told, counted = [], {}
+
+    @contextmanager
+    def watch(what, total, rate):
+        counted[what] = [total]
+        yield lambda done, count=None: counted[what].append(done)
+
     found = simulate(
         setup, build_compiled(netlist()), chosen_steps(program(), ["b", "d"]), faults=1, pair=True,
-        on_layer=done.append, on_layers=told.append,
-        on_fault=lambda n, total: counted.append((n, total)),
+        watch=watch, on_layers=told.append,
     )  # fmt: skip
-    assert [run.name for run in done] == ["b", "d"] and told == [done] == [found.runs]
-    assert not found.mismatches and found.upsets
+    assert [run.name for run in found.runs] == ["b", "d"] and told == [found.runs]
+    off, on = found.unguarded, found.upsets
+    assert not found.mismatches
     # At least 20 in each structure, each with the guard off and on.
     count = 20 * len(STRUCTURES)
-    assert counted == [(n + 1, 2 * count) for n in range(2 * count)]
-    assert len(found.upsets.results) == len(found.upsets.off) == count
-    assert [r.id for r in found.upsets.results] == [r.id for r in found.upsets.off]
-    assert {r.layer for r in found.upsets.results} == set(found.upsets.cycles) == {"b", "d"}
-    assert not any(result.detected for result in found.upsets.off)
+    every = [count, *range(1, count + 1)]
+    assert counted == {
+        "Layers on RTL": [2, 1, 2], "Timing the layers": [4, 4],
+        "Faults in RTL, guard off": every, "Faults in RTL": every,
+    }  # fmt: skip
+    assert [r.id for r in on.results] == [r.id for r in off.results]
+    assert {r.layer for r in on.results} == set(on.cycles) == {"b", "d"}
+    assert not any(result.detected for result in off.results)
     summary = json.loads(json.dumps(found.summary()))
     assert summary["engine"] == "fast" and summary["guard"] == "bound"
-    assert [fault["id"] for fault in summary["faults"]] == [r.id for r in found.upsets.results]
+    assert [fault["id"] for fault in summary["faults"]] == [r.id for r in on.results]
     rows = summary["totals"]["faults"]
     assert [row["structure"] for row in rows["guard_off"]] == [*STRUCTURES, "total"]
     assert len(rows["faults_guard_off"]) == count

@@ -11,7 +11,6 @@ from holdfast.fault.injection.layerwise import (
     inject,
     layer_cycles,
     observe,
-    paired,
 )
 from holdfast.fault.injection.observation import Ending
 from holdfast.fault.model.fault import Fault
@@ -236,7 +235,7 @@ def test_guard_off_detects_nothing_and_its_own_bits_give_false_alarms(space, cyc
         Fault((Site("guard_output", None, 4),), 200, layer="d"),
         layer_b(2, "parameters_bounds", 9, 14),
     ]
-    off, on = paired(build(), program(), images(), faults)
+    off, on = (inject(build(), program(), images(), faults, g) for g in (GUARD_OFF, GUARD_ON))
     assert [r.id for r in off] == [r.id for r in on] == [str(f) for f in faults]
     assert not any(r.detected or r.false_alarm for r in off)
     assert off[-2].guard_output == 16
