@@ -23,12 +23,7 @@ from holdfast.base.versions import versions
 from holdfast.fault.injection.layerwise import check_not_streamed
 from holdfast.fault.injection.replay import replay as replay_fault
 from holdfast.fault.model.fault import Fault
-from holdfast.fault.results.tables import (
-    divergence_table,
-    fault_table,
-    interval,
-    pairs_sentence,
-)
+from holdfast.fault.results.tables import divergence_table, fault_table, interval, pairs_sentence
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.configuration import configuration
 from holdfast.nn.compiler.listing import listing as program_listing

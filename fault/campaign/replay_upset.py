@@ -47,9 +47,7 @@ def replay_upset(job: CampaignSpec, identifier: str, folder: Path) -> None:
     agreement = "plain RTL agrees" if found.agrees(plain) else "plain RTL disagrees"
     console.print(
         marked(
-            f"{identifier}: ",
-            (found.effect, "bold"),
-            f" {found.died}, {found.path}; {agreement}.",
+            f"{identifier}: ", (found.effect, "bold"), f" {found.died}, {found.path}; {agreement}."
         )
     )
     if not upset.single:

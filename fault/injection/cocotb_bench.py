@@ -32,24 +32,9 @@ from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
 from holdfast.sim.cocotb.build import parameters, write_results
 from holdfast.sim.cocotb.register_port import RegisterBus
-from holdfast.sim.cocotb.state import (
-    Contents,
-    FlipFlops,
-    Memories,
-    Values,
-    changed,
-)
-from holdfast.sim.driver import (
-    chunk_writes,
-    loads,
-    network_writes,
-)
-from holdfast.sim.machine.banks import (
-    banks_before,
-    banks_of,
-    check_written,
-    words_of,
-)
+from holdfast.sim.cocotb.state import Contents, FlipFlops, Memories, Values, changed
+from holdfast.sim.driver import chunk_writes, loads, network_writes
+from holdfast.sim.machine.banks import banks_before, banks_of, check_written, words_of
 
 from .observation import (
     ANSWERS,

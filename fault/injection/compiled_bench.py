@@ -15,17 +15,8 @@ from holdfast.gen.roles import Role
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.compiled.register_port import CompiledRegisterBus
-from holdfast.sim.driver import (
-    chunk_writes,
-    loads,
-    network_writes,
-)
-from holdfast.sim.machine.banks import (
-    banks_before,
-    banks_of,
-    check_written,
-    words_of,
-)
+from holdfast.sim.driver import chunk_writes, loads, network_writes
+from holdfast.sim.machine.banks import banks_before, banks_of, check_written, words_of
 
 from .observation import (
     ANSWERS,

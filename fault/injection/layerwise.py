@@ -19,11 +19,7 @@ from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.outcome.classify import FaultResult, classify
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.golden import Golden, Result
-from holdfast.nn.graph.guard_modes import (
-    GUARD_OFF,
-    GuardSettings,
-    check_guard,
-)
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GuardSettings, check_guard
 from holdfast.sim.cocotb.build import Build, run_cocotb
 from holdfast.sim.compiled.build import CompiledBuild
 from holdfast.sim.driver import loads

@@ -26,21 +26,9 @@ from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
 from holdfast.sim.compiled.build import processor
 from holdfast.sim.compiled.model import CompiledModel, Native
-from holdfast.sim.verilate import (
-    cached,
-    compile_sources,
-    link,
-    tool_versions,
-)
+from holdfast.sim.verilate import cached, compile_sources, link, tool_versions
 
-__all__ = [
-    "FREE",
-    "Differences",
-    "LockstepRun",
-    "RunEnd",
-    "Trace",
-    "native_library",
-]
+__all__ = ["FREE", "Differences", "LockstepRun", "RunEnd", "Trace", "native_library"]
 
 FREE = (Role.COUNTER, Role.GUARD_COUNTER)
 """Registers that influence nothing but what the host reads; a test flips every bit of them."""

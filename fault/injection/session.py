@@ -35,11 +35,7 @@ from holdfast.sim.driver import (
 from holdfast.sim.machine.timeline import Schedule
 from holdfast.sim.netlist.netlist import Netlist
 
-from .lockstep import (
-    LockstepRun,
-    RunEnd,
-    Trace,
-)
+from .lockstep import LockstepRun, RunEnd, Trace
 
 __all__ = ["InferenceOutcome", "RtlSession", "check_injectable"]
 
