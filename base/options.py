@@ -3,7 +3,7 @@
 images: Annotated[int, whole(1, 10_000, "Images to run.")] = 1
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = [
     "LAST_SEED",
     "check_choice",
     "check_range",
+    "grouped",
     "number",
     "path",
     "share",
@@ -50,22 +51,30 @@ def check_choice(known: tuple[str, ...], **values: str) -> None:
             )
 
 
-def whole(low: int, high: int, help: str, *names: str) -> Any:
-    """An option that is a whole number within bounds, or several of them, each once."""
-    return _numeric("whole", low, high, help, names)
+def whole(low: int, high: int, help: str, *names: str, panel: str | None = None) -> Any:
+    """An option that is a whole number within bounds, or several of them, each once.
+
+    Parameters
+    ----------
+    panel : str, optional
+        Title of the group of options in which the command's help lists it.
+    """
+    return _numeric("whole", low, high, help, names, panel)
 
 
-def number(low: float, high: float, help: str, *names: str) -> Any:
+def number(low: float, high: float, help: str, *names: str, panel: str | None = None) -> Any:
     """An option that is a number within bounds."""
-    return _numeric("number", low, high, help, names)
+    return _numeric("number", low, high, help, names, panel)
 
 
-def path(help: str, kind: Callable[..., Any] = typer.Option, *names: str) -> Any:
+def path(
+    help: str, kind: Callable[..., Any] = typer.Option, *names: str, panel: str | None = None
+) -> Any:
     """An option or argument, the ``kind``, that is a path, or several of them."""
-    return _checked("path", check_path, help, names, kind)
+    return _checked("path", check_path, help, names, panel, kind)
 
 
-def text(help: str, *names: str, paths: bool = False) -> Any:
+def text(help: str, *names: str, paths: bool = False, panel: str | None = None) -> Any:
     """An option that is a text, or several of them, each once.
 
     Parameters
@@ -82,7 +91,20 @@ def text(help: str, *names: str, paths: bool = False) -> Any:
         for part in value.split(",") if paths else ():
             check_path(name, Path(part))
 
-    return _checked("text", check, help, names)
+    return _checked("text", check, help, names, panel)
+
+
+def grouped(panels: Mapping[str, str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Groups the options of a command in its help: names of parameters by the panel's title."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for title, names in panels.items():
+            for name in names.split():
+                (option,) = command.__annotations__[name].__metadata__
+                option.rich_help_panel = title
+        return command
+
+    return decorate
 
 
 def share(option: str, value: str, zero: bool = False) -> float:
@@ -116,11 +138,13 @@ def words(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for part in value.split(",") if (word := part.strip())))
 
 
-def _numeric(sort: str, low: float, high: float, help: str, names: tuple[str, ...]) -> Any:
+def _numeric(
+    sort: str, low: float, high: float, help: str, names: tuple[str, ...], panel: str | None
+) -> Any:
     def check(name: str, value: float) -> None:
         _check_range(name, value, low, high)
 
-    return _checked(sort, check, f"{help} {_plain(low)} to {_plain(high)}.", names)
+    return _checked(sort, check, f"{help} {_plain(low)} to {_plain(high)}.", names, panel)
 
 
 def _checked(
@@ -128,6 +152,7 @@ def _checked(
     check: Callable[[str, Any], None],
     help: str,
     names: tuple[str, ...],
+    panel: str | None,
     kind: Callable[..., Any] = typer.Option,
 ) -> Any:
     def callback(param: typer.CallbackParam, value: Any) -> Any:
@@ -140,7 +165,7 @@ def _checked(
 
     # Tests know by it that an option has a bound.
     callback.sort = sort  # type: ignore[attr-defined]
-    return kind(*names, help=help, callback=callback)
+    return kind(*names, help=help, callback=callback, rich_help_panel=panel)
 
 
 def _plain(value: float) -> str:

@@ -46,8 +46,8 @@ _IMAGE = "holdfast"
 
 
 @app.command(
-    epilog="Examples: nox -s bitstream -- --board icebreaker; "
-    "nox -s bitstream -- --board ulx3s --config my.toml --seeds 5"
+    epilog="Examples: holdfast bitstream --board icebreaker; "
+    "holdfast bitstream --board ulx3s --config my.toml --seeds 5"
 )
 def bitstream(
     board: Annotated[str, options.text(f"One of {', '.join(board_names())}.")],

@@ -23,6 +23,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import read_bytes
 from holdfast.base.text import printable, reason
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn import options as shared
 from holdfast.nn.compiler.program import Program, compile_graph
 from holdfast.nn.data.cifar import generated_images, test_images
 from holdfast.nn.data.images import ImageSet, check_network, class_name
@@ -157,6 +158,12 @@ def holdfast() -> None:
 @app.command(
     name="run",
     epilog="Example: holdfast run --board ulx3s --port /dev/ttyUSB0 --model resnet8 --images DIR",
+)
+@options.grouped(
+    {
+        shared.SETUP: "model images count guard",
+        "Board": "port board config baud timeout checksum",
+    }
 )
 def run_command(
     port: Annotated[str, options.text("Serial port, such as /dev/ttyUSB0 or COM3.")],

@@ -28,6 +28,7 @@ from holdfast.base.versions import versions
 from holdfast.constraints.families.registry import FAMILIES
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn import options as shared
 from holdfast.nn.data.choice import MOST_IMAGES
 from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.sim.tools import find_tools
@@ -56,9 +57,17 @@ _NEAR = 5
 
 @app.callback(
     invoke_without_command=True,
-    epilog="Examples: nox -s explore; nox -s explore -- --study my.toml --jobs 4; "
-    "nox -s explore -- --networks resnet8,my.safetensors --arrays 8x8,16x8 --faults 5000; "
-    "nox -s explore -- recommend --max-lut 9000 --min-accuracy 80 --max-sdc 1%",
+    epilog="Examples: holdfast explore; holdfast explore --study my.toml --jobs 4; "
+    "holdfast explore --networks resnet8,my.safetensors --arrays 8x8,16x8 --faults 5000; "
+    "holdfast recommend --max-lut 9000 --min-accuracy 80 --max-sdc 1%",
+)
+@options.grouped(
+    {
+        shared.SETUP: "study networks arrays guards targets",
+        shared.FAULTS: "faults minimum structures images models model_images seed audit",
+        shared.RUN: "jobs cache",
+        shared.RESULTS: "output",
+    }
 )
 def explore(
     context: typer.Context,
@@ -87,9 +96,7 @@ def explore(
         int | None, options.whole(0, options.LAST_SEED, "Seed of images and faults.")
     ] = None,
     audit: Annotated[str, options.text("Share of the upsets that plain RTL computes again.")] = "",
-    data: Annotated[
-        Path | None, options.path("CIFAR-10 data; without any, images are generated.")
-    ] = None,
+    data: shared.Data = None,
     jobs: Annotated[int, options.whole(1, 256, "Processes.")] = 2,
     output: Annotated[Path, options.path("Folder of summary.json and report.html.")] = _FOLDER,
     cache: Annotated[

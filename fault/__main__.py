@@ -17,6 +17,7 @@ from holdfast.fault.sampling.plan import (
     Filters,
     UpsetModel,
 )
+from holdfast.nn import options as shared
 from holdfast.nn.compiler.configuration import configuration
 from holdfast.nn.data.choice import images_for
 from holdfast.nn.graph.shipped import load_network
@@ -29,19 +30,28 @@ _CONFIDENCE = (0.01, 0.99999)
 
 
 @app.command(
-    epilog="Examples: nox -s campaign -- --faults 20000; "
-    "nox -s campaign -- --margin 0.5% --confidence 95%; "
-    "nox -s campaign -- --compare off,bound --faults 5000 --structures weight,partial_sum; "
-    "nox -s campaign -- --replay 'c1234/array__pe_3_4__weight[5]'"
+    epilog="Examples: holdfast campaign --faults 20000; "
+    "holdfast campaign --margin 0.5% --confidence 95%; "
+    "holdfast campaign --compare off,bound --faults 5000 --structures weight,partial_sum; "
+    "holdfast campaign --replay 'c1234/array__pe_3_4__weight[5]'"
+)
+@options.grouped(
+    {
+        shared.SETUP: "images",
+        shared.FAULTS: "faults margin minimum structures pattern pes layers phases bits "
+        "stuck duration",
+        shared.RESULTS: "confidence patterns comparison against fit store replay",
+        shared.RUN: "stop_at cycles requantize audit processes scheduler unit",
+    }
 )
 def campaign(
-    network: given.Network = "resnet8",
-    config: given.Config = None,
-    rows: given.Rows = None,
-    cols: given.Cols = None,
+    network: shared.Network = "resnet8",
+    config: shared.Config = None,
+    rows: shared.Rows = None,
+    cols: shared.Cols = None,
     images: given.Images = 1,
-    data: given.Data = None,
-    guard: given.Guard = "off",
+    data: shared.Data = None,
+    guard: shared.Guard = "off",
     faults: given.Faults = 20_000,
     margin: given.Margin = "",
     confidence: given.Confidence = "95%",
@@ -58,7 +68,7 @@ def campaign(
     cycles: given.Cycles = "all",
     requantize: given.Requantize = "sum",
     patterns: given.Patterns = False,
-    seed: given.Seed = 1,
+    seed: shared.Seed = 1,
     audit: given.Audit = "0.1%",
     comparison: given.Comparison = "",
     against: given.Against = "",

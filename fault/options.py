@@ -12,7 +12,6 @@ from holdfast.base.options import words
 from holdfast.base.text import shown
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.nn.data.choice import MOST_IMAGES
-from holdfast.nn.graph.guard_modes import GUARDS
 
 __all__ = ["element", "rates"]
 
@@ -48,15 +47,7 @@ def rates(text: str) -> dict[str, float]:
     return found
 
 
-Network = Annotated[
-    str, options.text("Shipped network, or path of a .safetensors model.", paths=True)
-]
-Config = Annotated[Path | None, options.path("Accelerator configuration, TOML.")]
-Rows = Annotated[int | None, options.whole(1, 16, "Array rows (default 8).")]
-Cols = Annotated[int | None, options.whole(1, 16, "Array columns (default 8).")]
 Images = Annotated[int, options.whole(1, MOST_IMAGES, "Images that every fault is injected into.")]
-Data = Annotated[Path | None, options.path("CIFAR-10 data; without any, images are generated.")]
-Guard = Annotated[str, options.text(f"Range guard: {', '.join(GUARDS)}.")]
 Faults = Annotated[int, options.whole(1, MOST_FAULTS, "Faults to draw.")]
 Margin = Annotated[
     str, options.text("Error margin that decides the number of faults, such as 0.5%.")
@@ -66,7 +57,7 @@ StopAt = Annotated[
     str, options.text("Stop early once SDC-1's weighted interval is this +- or less.")
 ]
 Minimum = Annotated[
-    int, options.whole(0, MOST_FAULTS, "Least faults of a structure; all, if it has no more.")
+    int, options.whole(0, MOST_FAULTS, "Least faults of a structure, or all of it.")
 ]
 Structures = Annotated[str, options.text("Comma-separated; all if empty.")]
 Pattern = Annotated[str, options.text("Regular expression in the name of a register or memory.")]
@@ -75,15 +66,12 @@ Layers = Annotated[str, options.text("Comma-separated; all if empty.")]
 Phases = Annotated[str, options.text("fetch, stream, drain; all if empty.")]
 Bits = Annotated[int, options.whole(1, 4, "Adjacent bits that are upset together.")]
 Stuck = Annotated[int | None, options.whole(0, 1, "Stuck at this value instead of an upset.")]
-Duration = Annotated[int, options.whole(0, 10**9, "Cycles of a stuck bit; 0: to the end.")]
-Cycles = Annotated[str, options.text("all, or the shortcut first-mac: only tiles' first products.")]
-Requantize = Annotated[
-    str, options.text("sum, or a shortcut: slice or tile of the reduction alone.")
-]
+Duration = Annotated[int, options.whole(0, 10**9, "Cycles of a stuck bit; 0: endless.")]
+Cycles = Annotated[str, options.text("all, or the shortcut first-mac: tiles' first products.")]
+Requantize = Annotated[str, options.text("sum, or a shortcut: slice or tile of it alone.")]
 Patterns = Annotated[
     bool, typer.Option("--patterns", help="Store what was wrong in the layer that was struck.")
 ]
-Seed = Annotated[int, options.whole(0, options.LAST_SEED, "Seed of images and faults.")]
 Audit = Annotated[str, options.text("Share of the faults that plain RTL computes again.")]
 Comparison = Annotated[
     str, options.text("Guard settings to compare on the same faults.", "--compare")

@@ -25,11 +25,11 @@ from holdfast.fault.injection.replay import replay as replay_fault
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.results.tables import divergence_table, fault_table, interval, pairs_sentence
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn import options as shared
 from holdfast.nn.compiler.configuration import configuration
 from holdfast.nn.compiler.listing import listing as program_listing
 from holdfast.nn.compiler.program import compile_graph
-from holdfast.nn.data.choice import MOST_IMAGES
-from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, guard_name, named_guard
+from holdfast.nn.graph.guard_modes import GUARD_OFF, guard_name, named_guard
 from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.cocotb.build import Build, build_cocotb
 from holdfast.sim.compiled.build import CompiledBuild, build_compiled
@@ -38,7 +38,6 @@ from holdfast.sim.machine.roofline import roofline as layer_roofline
 from holdfast.sim.machine.roofline import roofline_table
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 
-from . import options as given
 from .simulation import Setup, Simulation, chosen_steps, guard_cost, prepare
 from .simulation import simulate as run_simulation
 
@@ -49,35 +48,38 @@ ENGINES = ("cocotb", "fast")
 
 
 @app.command(
-    epilog="Examples: nox -s sim; nox -s sim -- --network resnet20 --faults 0; "
-    "nox -s sim -- --network vgg16.safetensors --engine fast --faults 0 --roofline; "
-    "nox -s sim -- --rows 4 --cols 4 --layers stem,logits --waves build/waves; "
-    "nox -s sim -- --replay stem/i0/c1234/array__pe_3_4__weight[5]"
+    epilog="Examples: holdfast sim; holdfast sim --network resnet20 --faults 0; "
+    "holdfast sim --network vgg16.safetensors --engine fast --faults 0 --roofline; "
+    "holdfast sim --rows 4 --cols 4 --layers stem,logits --waves build/waves; "
+    "holdfast sim --replay stem/i0/c1234/array__pe_3_4__weight[5]"
+)
+@options.grouped(
+    {
+        shared.SETUP: "layers",
+        shared.FAULTS: "faults pair replay",
+        shared.RESULTS: "listing roofline waves output",
+        shared.RUN: "engine stall",
+    }
 )
 def simulate(
-    network: given.Network = "resnet8",
+    network: shared.Network = "resnet8",
     layers: Annotated[str, options.text("Layers to run, comma-separated; all if empty.")] = "",
-    config: given.Config = None,
-    rows: given.Rows = None,
-    cols: given.Cols = None,
-    images: Annotated[int, options.whole(1, MOST_IMAGES, "Images to run.")] = 1,
+    config: shared.Config = None,
+    rows: shared.Rows = None,
+    cols: shared.Cols = None,
+    images: shared.Images = 1,
     faults: Annotated[
         int,
         options.whole(
             0, 10_000_000, "Single-bit upsets, at least 20 in each structure; 0 for none."
         ),
     ] = 260,
-    guard: Annotated[
-        str | None,
-        options.text(
-            f"Range guard: {', '.join(GUARDS)} (default bound, or what the accelerator has)."
-        ),
-    ] = None,
+    guard: shared.DesignsGuard = None,
     pair: Annotated[
         bool, typer.Option("--paired", help="Inject every fault with the guard off and on.")
     ] = False,
-    seed: given.Seed = 1,
-    data: given.Data = None,
+    seed: shared.Seed = 1,
+    data: shared.Data = None,
     engine: Annotated[
         str, options.text("cocotb, or fast: compiled C++ with the same results.")
     ] = "cocotb",

@@ -21,9 +21,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command(
-    epilog="Examples: nox -s generate; "
-    "nox -s generate -- --config my.toml --name my_core --output build/rtl; "
-    "nox -s generate -- --config my.toml --uart 434 --output build/rtl"
+    epilog="Examples: holdfast generate; "
+    "holdfast generate --config my.toml --name my_core --output build/rtl; "
+    "holdfast generate --config my.toml --uart 434 --output build/rtl"
 )
 def generate(
     config: Annotated[

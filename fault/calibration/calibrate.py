@@ -28,9 +28,9 @@ from holdfast.base.table import plain_table
 from holdfast.base.versions import versions
 from holdfast.fault.campaign.manifest import images_hash, program_hash
 from holdfast.fault.campaign.prior import PriorCampaign
-from holdfast.fault.options import Data
 from holdfast.fault.results.tables import percent
 from holdfast.fault.sampling.plan import MOST_FAULTS
+from holdfast.nn import options as shared
 from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.data.choice import MOST_IMAGES, images_for
 from holdfast.nn.errors.empirical import SHAPES, Calibration
@@ -76,6 +76,13 @@ def fit_command(
 
 
 @app.command("predict")
+@options.grouped(
+    {
+        shared.SETUP: "file against network images image_seed",
+        shared.RUN: "samples minimum seed",
+        shared.RESULTS: "output",
+    }
+)
 def predict_command(
     file: Annotated[Path, options.path("Calibrated fault model.", typer.Argument)],
     against: Annotated[
@@ -86,7 +93,7 @@ def predict_command(
         str,
         options.text("Shipped network or .safetensors; default: the campaign's.", paths=True),
     ] = "",
-    data: Data = None,
+    data: shared.Data = None,
     images: Annotated[int, options.whole(1, MOST_IMAGES, "Images, without a campaign.")] = 4,
     image_seed: Annotated[
         int, options.whole(0, options.LAST_SEED, "Seed of the images, without one.")

@@ -29,6 +29,7 @@ from holdfast.base.progress import Progress, TaskID, training_bar
 from holdfast.base.sources import source_hash
 from holdfast.base.statistics import Sample, share
 from holdfast.base.versions import versions
+from holdfast.nn import options as shared
 from holdfast.nn.data.cifar import Cifar10, load_cifar10
 from holdfast.nn.data.images import check_network
 from holdfast.nn.errors.registry import fault_model
@@ -64,12 +65,20 @@ class Cell:
 
 
 @app.command()
+@options.grouped(
+    {
+        shared.TRAINING: "networks seeds epochs fault_epochs epoch_images fault_learning_rate "
+        "scales granularity",
+        shared.FAULTS: "mibb_rate mibb_share adsaf_rate adsaf_share released_code",
+        shared.RUN: "output",
+    }
+)
 def ftt(
     networks: Annotated[
         list[str] | None,
         options.text("Again for each; default: " + ", ".join(NETWORKS) + ".", "--network"),
     ] = None,
-    seeds: Annotated[int, options.whole(1, 1000, "Repeats, each from its own weights.")] = 3,
+    seeds: Annotated[int, options.whole(1, 1000, "Repeats, from new weights.")] = 3,
     epochs: Annotated[int, options.whole(1, MOST_EPOCHS, "Epochs in floating point.")] = 40,
     fault_epochs: Annotated[
         int, options.whole(1, MOST_EPOCHS, "Fake-quantized epochs of each kind.")
@@ -77,28 +86,22 @@ def ftt(
     epoch_images: Annotated[
         int, options.whole(1, 10_000_000, "Images of an epoch, drawn anew.")
     ] = 50_000,
-    learning_rate: Annotated[float, options.number(1e-9, 1e30, "Peak, in floating point.")] = 0.1,
+    learning_rate: shared.LearningRate = 0.1,
     fault_learning_rate: Annotated[
         float, options.number(1e-9, 1e30, "Peak, fake-quantized.")
     ] = 0.05,
-    weight_decay: Annotated[float, options.number(0, 100, "Of all weights, not of scales.")] = 5e-4,
-    mibb_rate: Annotated[float, options.number(0, 1, "p_m of training under MiBB.")] = 1e-4,
-    mibb_share: Annotated[float, options.number(0, 1, "a_l of training under MiBB.")] = 0.5,
-    adsaf_rate: Annotated[
-        float, options.number(0, 1, "Stuck cells in training under adSAF.")
-    ] = 0.08,
-    adsaf_share: Annotated[float, options.number(0, 1, "a_l of training under adSAF.")] = 0.7,
+    weight_decay: shared.WeightDecay = 5e-4,
+    mibb_rate: Annotated[float, options.number(0, 1, "p_m of MiBB.")] = 1e-4,
+    mibb_share: Annotated[float, options.number(0, 1, "a_l of MiBB.")] = 0.5,
+    adsaf_rate: Annotated[float, options.number(0, 1, "Stuck cells under adSAF.")] = 0.08,
+    adsaf_share: Annotated[float, options.number(0, 1, "a_l of adSAF.")] = 0.7,
     scales: Annotated[str, options.text("multiplier, or power-of-two as FTT-NAS.")] = SCALES[0],
-    granularity: Annotated[
-        str, options.text("One scale of weights for each channel, or tensor as FTT-NAS.")
-    ] = GRANULARITIES[0],
-    released_code: Annotated[
-        bool, typer.Option(help="Faults with the artefacts of the released code of FTT-NAS.")
-    ] = False,
-    data: Annotated[Path | None, options.path("CIFAR-10: folder, .npz or archive.")] = None,
-    images: Annotated[int | None, options.whole(1, 10_000, "Test images of each set.")] = None,
+    granularity: Annotated[str, options.text("channel, or tensor as FTT-NAS.")] = GRANULARITIES[0],
+    released_code: Annotated[bool, typer.Option(help="As FTT-NAS's released code.")] = False,
+    data: shared.TrainingData = None,
+    images: shared.TestImages = None,
     output: Annotated[Path, options.path("Folder of all files.")] = Path("build/ftt"),
-    threads: Annotated[int | None, options.whole(1, 1024, "CPU threads.")] = None,
+    threads: shared.Threads = None,
 ) -> None:
     """Compare clean and fault-tolerant training; finished parts are read, not done again."""
     options.check_choice(SCALES, scales=scales)

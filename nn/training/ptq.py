@@ -23,6 +23,7 @@ from holdfast.base.files import make_folder, write_json
 from holdfast.base.progress import tracked
 from holdfast.base.text import printable
 from holdfast.base.versions import versions
+from holdfast.nn import options as shared
 from holdfast.nn.data.cifar import load_cifar10, sample
 from holdfast.nn.data.images import check_network
 from holdfast.nn.graph.graph import ModelError
@@ -40,6 +41,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
+@options.grouped(
+    {
+        shared.SETUP: "network_name checkpoint bits weight_bits act_bits seed",
+        shared.RUN: "output",
+    }
+)
 def ptq(
     network_name: Annotated[str, options.text("As in nox -s train.", "--network")] = "resnet8",
     checkpoint: Annotated[
@@ -56,13 +63,13 @@ def ptq(
         list[int] | None,
         options.whole(2, 8, "Widths of the activations, with each of the weights."),
     ] = None,
-    data: Annotated[Path | None, options.path("CIFAR-10: folder, .npz or archive.")] = None,
-    images: Annotated[int | None, options.whole(1, 10_000, "Test images of each set.")] = None,
+    data: shared.TrainingData = None,
+    images: shared.TestImages = None,
     seed: Annotated[
         int, options.whole(0, options.LAST_SEED, "Of the 256 images of calibration.")
     ] = 1,
     output: Annotated[Path, options.path("Folder of the JSON.")] = Path("build/ptq"),
-    threads: Annotated[int | None, options.whole(1, 1024, "CPU threads.")] = None,
+    threads: shared.Threads = None,
 ) -> None:
     """Quantize a float network in every way and measure the integers."""
     spec = network(network_name)

@@ -16,6 +16,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import make_folder, make_room
 from holdfast.base.progress import training_bar
 from holdfast.base.versions import versions
+from holdfast.nn import options as shared
 from holdfast.nn.data.cifar import (
     Cifar10,
     download,
@@ -60,6 +61,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
+@options.grouped(
+    {
+        "Network and its integers": "network_name width bits weight_bits act_bits clip scales "
+        "granularity bounds calibration",
+        shared.TRAINING: "epochs restart_epochs qat_epochs qat_learning_rate faults fault_rate "
+        "fault_share seed",
+        shared.RUN: "fetch output resume",
+    }
+)
 def train(
     network_name: Annotated[
         str, options.text(", ".join(network_names()) + ".", "--network")
@@ -71,14 +81,12 @@ def train(
     epochs: Annotated[int, options.whole(1, MOST_EPOCHS, "Epochs in floating point.")] = 60,
     restart_epochs: Annotated[
         int,
-        options.whole(
-            0, MOST_EPOCHS, "Further epochs after a warm restart at half the learning rate."
-        ),
+        options.whole(0, MOST_EPOCHS, "After a warm restart, at half the rate."),
     ] = 0,
     qat_epochs: Annotated[
         int, options.whole(0, MOST_EPOCHS, "Epochs fake-quantized; 0: none.")
     ] = 3,
-    learning_rate: Annotated[float, options.number(1e-9, 1e30, "Peak, in floating point.")] = 0.2,
+    learning_rate: shared.LearningRate = 0.2,
     qat_learning_rate: Annotated[float, options.number(1e-9, 1e30, "Peak, fake-quantized.")] = 0.01,
     faults: Annotated[
         str,
@@ -99,32 +107,30 @@ def train(
         ),
     ] = 1e-4,
     fault_share: Annotated[
-        float, options.number(0, 1, "a_l in the loss (1 - a_l) CE_clean + a_l CE_fault.")
+        float, options.number(0, 1, "Of CE_fault in the loss, the rest of CE_clean.")
     ] = 0.5,
-    weight_decay: Annotated[float, options.number(0, 100, "Of all weights, not of scales.")] = 5e-4,
+    weight_decay: shared.WeightDecay = 5e-4,
     seed: Annotated[
-        int, options.whole(0, options.LAST_SEED - 1, "Seed of weights, batches and faults.")
+        int, options.whole(0, options.LAST_SEED - 1, "Of weights, batches and faults.")
     ] = 1,
-    data: Annotated[Path | None, options.path("CIFAR-10: folder, .npz or archive.")] = None,
+    data: shared.TrainingData = None,
     fetch: Annotated[bool, typer.Option("--download", help="Fetch CIFAR-10 first.")] = False,
     clip: Annotated[
-        str, options.text("Where activations are clipped at first: max, percentile, mse.")
+        str, options.text("Clips of activations: max, percentile, mse.")
     ] = "percentile",
     scales: Annotated[
-        str, options.text("multiplier, or power-of-two: requantization by shifts alone.")
+        str, options.text("multiplier, or power-of-two: shifts alone.")
     ] = "multiplier",
     granularity: Annotated[
-        str, options.text("One scale of weights for each channel, or tensor.")
+        str, options.text("Weight scales, one for each: channel, tensor.")
     ] = "channel",
-    bounds: Annotated[
-        str, options.text("Of the output guard: calibrated, or learnt (fake-quantized).")
-    ] = "calibrated",
+    bounds: Annotated[str, options.text("Of the output guard: calibrated, learnt.")] = "calibrated",
     calibration: Annotated[
         int, options.whole(1, 50_000, "Images that teach the range guard.")
     ] = 10_000,
     output: Annotated[Path | None, options.path("File to write; default: in build/train.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoints.")] = False,
-    threads: Annotated[int | None, options.whole(1, 1024, "CPU threads.")] = None,
+    threads: shared.Threads = None,
 ) -> None:
     """Train from scratch; checkpoints, and what --download fetches, go to build/."""
     spec = narrowed(network(network_name), width)

@@ -13,6 +13,8 @@ from holdfast.base.command import repeated, run
 from holdfast.cli import COMMANDS, app, main
 from tests.base.living import IMPORTABLE, ROOT
 
+LINES = {"campaign": 56}
+"""Where 32 options do not fit a screen."""
 HEAVY = ("torch", "numpy", "amaranth", "pyarrow", "scipy", "cocotb")
 
 
@@ -55,6 +57,7 @@ def test_every_command_has_its_own_help(name, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "100")
     code, told, _ = called(monkeypatch, capsys, name, "--help")
     assert code == 0 and f"Usage: holdfast {name} [OPTIONS]" in told
+    assert len(told.splitlines()) <= LINES.get(name, 50)
     room = import_module(f"holdfast.{COMMANDS[name].module}")
     commands = typer.main.get_command(room.app)
     own = getattr(commands, "commands", {}).get(name, commands)
@@ -75,6 +78,16 @@ def test_every_command_has_its_own_help(name, monkeypatch, capsys):
 )
 def test_a_mistake_is_one_sentence(arguments, told, monkeypatch, capsys):
     assert called(monkeypatch, capsys, *arguments) == (2, "", told)
+
+
+@pytest.mark.parametrize("name", set(COMMANDS) - {"generate", "bitstream", "recommend"})
+def test_options_are_in_groups(name):
+    """All of them: what no group has would be in front of the groups."""
+    room = import_module(f"holdfast.{COMMANDS[name].module}")
+    top = typer.main.get_command(room.app)
+    commands = getattr(top, "commands", {name: top})
+    for parameter in commands.get(name, commands.get("predict", top)).params:
+        assert parameter.rich_help_panel or parameter.name == "help", parameter.name
 
 
 def test_without_a_command_the_commands_are_told(monkeypatch, capsys):
