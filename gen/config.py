@@ -31,6 +31,14 @@ _BOUNDS = {
 }
 
 
+_KINDS = {
+    "int": "an integer",
+    "str": "a string",
+    "bool": "true or false",
+    "tuple": "a list of names",
+}
+
+
 @dataclass(frozen=True)
 class AcceleratorConfig:
     """Parameters of one accelerator.
@@ -69,6 +77,10 @@ class AcceleratorConfig:
         Output channels that the parameter memory holds; at least ``cols``.
     program_depth
         Layer descriptors that the program memory holds.
+    dataflow
+        Its name in ``gen.dataflow.registry``.
+    protections
+        Names in ``gen.protection.registry`` of what protects it beside the range guard.
 
     Raises
     ------
@@ -91,13 +103,17 @@ class AcceleratorConfig:
     acc_depth: int = 1024
     param_depth: int = 1024
     program_depth: int = 64
+    dataflow: str = "weight_stationary"
+    protections: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.protections, list):
+            object.__setattr__(self, "protections", tuple(self.protections))
         for field in fields(self):
             value = getattr(self, field.name)
             kind = getattr(field.type, "__name__", str(field.type))
             if type(value).__name__ != kind:
-                wanted = {"int": "an integer", "str": "a string", "bool": "true or false"}[kind]
+                wanted = _KINDS[kind]
                 raise HoldfastError(f"{field.name} must be {wanted}, not {shown(value)}.")
         for name, per_word in (("act_depth", "word_lanes"), ("weight_depth", "cols")):
             if getattr(self, name) == 0 and 1 <= self.rows <= 16 and 1 <= self.cols <= 16:
@@ -164,6 +180,7 @@ class AcceleratorConfig:
         """16 bits that tell which descriptors and parameters this accelerator understands."""
         facts = [self.rows, self.cols, self.act_bits, self.weight_bits, self.acc_bits]
         facts += [self.multiplier_bits, ROUNDINGS.index(self.rounding)]
+        facts += [self.dataflow] * (self.dataflow != AcceleratorConfig.dataflow)
         return crc32(repr(facts).encode()) & 0xFFFF
 
     @property
@@ -171,7 +188,17 @@ class AcceleratorConfig:
         """Short name: array size, widths and guard, such as ``8x8_a8w8_guard``; ``_fixedguard`` has
         no learnt bounds."""
         guard = "_guard" if self.learnt_guard else "_fixedguard" if self.guard else ""
-        return f"{self.rows}x{self.cols}_a{self.act_bits}w{self.weight_bits}{guard}"
+        more = "".join(f"_{name}" for name in self.protections)
+        return f"{self.rows}x{self.cols}_a{self.act_bits}w{self.weight_bits}{guard}{more}"
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every value by name; dataflow and protections only where they are not the default."""
+        values = asdict(self)
+        for name in ("dataflow", "protections"):
+            if values[name] == getattr(AcceleratorConfig, name):
+                del values[name]
+        return values
 
     def with_(self, **changes: Any) -> "AcceleratorConfig":
         """Copy with some values changed and validated; depths given as 0 are derived again."""
@@ -199,7 +226,8 @@ class AcceleratorConfig:
     def to_toml(self) -> str:
         """The configuration as TOML, every value explicit."""
         lines = []
-        for key, value in asdict(self).items():
-            text = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+        for key, value in self.values.items():
+            shape = list(value) if isinstance(value, tuple) else value
+            text = str(shape).lower() if isinstance(shape, bool) else repr(shape).replace("'", '"')
             lines.append(f"{key} = {text}\n")
         return "".join(lines)

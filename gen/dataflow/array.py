@@ -56,9 +56,9 @@ class SystolicArray(wiring.Component):
         )
 
     @staticmethod
-    def latency(config: AcceleratorConfig) -> int:
+    def latency(rows: int) -> int:
         """Cycles from ``act`` to ``sums[0]``."""
-        return config.rows - 1 + ProcessingElement.LATENCY
+        return rows - 1 + ProcessingElement.LATENCY
 
     @classmethod
     def sum_bits(cls, config: AcceleratorConfig, row: int) -> int:

@@ -72,10 +72,9 @@ class Feeder(wiring.Component):
 
     Latency
     -------
-    First token two cycles after ``go``. A tile of N pixels occupies max(N, interval) cycles:
-    ``weight_interval`` if the next tile has new weights, else ``HAZARD`` or, for sums of N = 1,
-    one. Each
-    output tile adds ``GAP`` cycles, in which the post-processor changes its parameters.
+    First token ``FIRST_TOKEN`` cycles after ``go``. A tile of N pixels occupies max(N, interval)
+    cycles: ``weight_interval`` if the next tile has new weights, else ``HAZARD`` or, for sums of
+    N = 1, one. Each output tile adds ``GAP`` cycles, in which the lanes change their parameters.
 
     Back-pressure
     -------------
@@ -85,6 +84,8 @@ class Feeder(wiring.Component):
     HAZARD = 5
     """Cycles from reading an accumulator to reading its new value."""
     GAP = 5
+    FIRST_TOKEN = 2
+    """Cycles from ``go`` to the first token."""
 
     STATE = {
         "walking": Kind(Role.CONTROL, live=("layer", "inference")),
@@ -112,16 +113,16 @@ class Feeder(wiring.Component):
         )
 
     @classmethod
-    def weight_interval(cls, config: AcceleratorConfig) -> int:
+    def weight_interval(cls, rows: int, cols: int) -> int:
         """Least cycles between tiles with different weights."""
-        return max(config.rows, config.cols, cls.HAZARD)
+        return max(rows, cols, cls.HAZARD)
 
     def elaborate(self, platform):
         m = Module()
         layer, loops = self.layer, _Loops(self.sub_block)
         walking = Signal()
         waiting = Signal()
-        interval = self.weight_interval(self.config)
+        interval = self.weight_interval(self.config.rows, self.config.cols)
         elapsed = Signal(range(interval + 1))
         gap = Signal(range(self.GAP + 1))
         needs_weights = ~layer.hold_weights | loops.last_reduction

@@ -35,6 +35,9 @@ class ProcessingElement(wiring.Component):
     """
 
     LATENCY = 2
+    PRODUCT = 1
+    """Cycles from an activation to its product in the register."""
+
     STATE = {
         "activation": Kind(Role.PE_ACTIVATION, pipeline=True),
         "weight": Kind(Role.PE_WEIGHT, pipeline=True),

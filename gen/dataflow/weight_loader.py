@@ -32,8 +32,10 @@ class WeightLoader(wiring.Component):
     -------
     Row r's address ``1 + r`` cycles after ``go``, or ``max(rows, cols) - 1 + r`` cycles after
     ``load_next``: the swap to the current tile has then passed all columns of row r, and a first
-    tile that is still being loaded is complete. ``load[r]`` two cycles after the address.
+    tile that is still being loaded is complete. ``load[r]`` ``LATENCY`` cycles after the address.
     """
+
+    LATENCY = 2
 
     STATE = {r"\w+": Kind(Role.CONTROL)}
 
@@ -52,11 +54,16 @@ class WeightLoader(wiring.Component):
             }
         )
 
+    @staticmethod
+    def lead(rows: int, cols: int) -> int:
+        """Cycles from ``load_next`` to the address of the first row."""
+        return max(rows, cols) - 1
+
     def elaborate(self, platform):
         m = Module()
         rows = self.config.rows
         begin = self.load_next
-        for stage in range(max(rows, self.config.cols) - 1):
+        for stage in range(self.lead(rows, self.config.cols)):
             delayed = Signal(name=f"begin_{stage}")
             m.d.sync += delayed.eq(begin & ~self.stop)
             begin = delayed

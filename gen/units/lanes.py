@@ -92,9 +92,9 @@ class Lanes(wiring.Component):
         )
 
     @classmethod
-    def latency(cls, config: AcceleratorConfig) -> int:
+    def latency(cls, cols: int) -> int:
         """Cycles from ``token`` to ``codes_token``."""
-        return 1 + cls.STAGE_E + Requantizer.LATENCY + config.cols - 1
+        return 1 + cls.STAGE_E + Requantizer.LATENCY + cols - 1
 
     def elaborate(self, platform):
         m = Module()
@@ -126,7 +126,7 @@ class Lanes(wiring.Component):
             with m.Elif(pixel != cfg.acc_depth):
                 m.d.sync += pixel.eq(pixel + 1)
         tokens, pixels = [self.token], [pixel]
-        for stage in range(self.latency(cfg)):
+        for stage in range(self.latency(cfg.cols)):
             token = Signal(Token, name=f"token_{stage}")
             m.d.sync += token.eq(tokens[-1])
             tokens.append(token)

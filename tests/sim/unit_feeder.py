@@ -53,7 +53,7 @@ def walk(layer: dict[str, int], sub_blocks: int, weight_interval: int) -> dict[i
 async def compare(bench: Cycles, layer: dict[str, int]) -> None:
     """One layer from go to done, and a few idle cycles."""
     cfg = config()
-    expect = walk(layer, cfg.sub_blocks, Feeder.weight_interval(cfg))
+    expect = walk(layer, cfg.sub_blocks, Feeder.weight_interval(cfg.rows, cfg.cols))
     last = max(expect)
     await bench.step(layer=pack_layer(**layer), go=0)
     spent = dict.fromkeys(OUTPUTS[6:], 0)

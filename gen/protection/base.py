@@ -1,0 +1,60 @@
+"""What a protection is: hardware that finds or repairs errors, its switches and its alarms."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from amaranth.hdl import Module, Value
+
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.datapath import Datapath
+
+__all__ = ["Protection"]
+
+
+class Protection:
+    """A protection of one accelerator.
+
+    A member lists itself in ``PROTECTIONS`` under its name, which ``AcceleratorConfig.protections``
+    holds. Each of its switches and alarms has a register of its name: one of ``layout``, or else
+    one in a block of its own, which only accelerators with the protection have.
+
+    Attributes
+    ----------
+    name : str
+    modes : dict
+        By what ``--guard`` accepts, the switches that are on; others are off.
+    switches, alarms : dict of str
+        What each switch does, and what each alarm counts, by name.
+    """
+
+    name: ClassVar[str]
+    modes: ClassVar[Mapping[str, tuple[str, ...]]]
+    switches: ClassVar[Mapping[str, str]]
+    alarms: ClassVar[Mapping[str, str]]
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+
+    @classmethod
+    def present(cls, config: AcceleratorConfig) -> bool:
+        """Whether an accelerator has it."""
+        return cls.name in config.protections
+
+    @classmethod
+    def check(cls, config: AcceleratorConfig) -> None:
+        """Raise HoldfastError if it does not fit the accelerator."""
+
+    def replace(self, parts: Datapath) -> None:
+        """Put units of its own in place of some, before they are connected."""
+
+    def connect(
+        self, m: Module, parts: Datapath, switches: Mapping[str, Value]
+    ) -> dict[str, Value]:
+        """Add its hardware to the connected units.
+
+        Returns
+        -------
+        dict of Value
+            For each alarm, flags: how many of them are set is counted in every cycle.
+        """
+        return {}

@@ -1,0 +1,53 @@
+"""The protections by name, those of an accelerator, and the registers that they add."""
+
+from holdfast.base.errors import HoldfastError
+from holdfast.base.text import shown
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import CONTROL, REGISTERS, Register
+
+from .base import Protection
+from .guards import FixedGuard, LearntGuard
+
+__all__ = ["PROTECTIONS", "added_registers", "alarms", "protections"]
+
+PROTECTIONS: dict[str, type[Protection]] = {kind.name: kind for kind in (LearntGuard, FixedGuard)}
+
+_BLOCK = 0x80
+"""Byte offset of the first register that a protection adds."""
+
+
+def protections(config: AcceleratorConfig) -> list[type[Protection]]:
+    """The protections of an accelerator.
+
+    Raises
+    ------
+    HoldfastError
+        There is no protection of a name, or it does not fit the accelerator.
+    """
+    for name in config.protections:
+        if name not in PROTECTIONS:
+            raise HoldfastError(
+                f"protections are some of {', '.join(PROTECTIONS)}, not {shown(name)}."
+            )
+    found = [kind for kind in PROTECTIONS.values() if kind.present(config)]
+    for kind in found:
+        kind.check(config)
+    return found
+
+
+def alarms(config: AcceleratorConfig) -> list[str]:
+    """What an accelerator's protections count, by the names of the registers."""
+    return [name for kind in protections(config) for name in kind.alarms]
+
+
+def added_registers(config: AcceleratorConfig) -> tuple[Register, ...]:
+    """Registers of an accelerator's protections that are not in ``layout``."""
+    fixed = {*CONTROL, *(register.name for register in REGISTERS)}
+    meanings: dict[str, str] = {}
+    for kind in protections(config):
+        meanings |= {name: f"bit 0: {text}" for name, text in kind.switches.items()}
+        meanings |= {name: f"{text}; any write clears" for name, text in kind.alarms.items()}
+    own = [(name, text) for name, text in meanings.items() if name not in fixed]
+    return tuple(
+        Register(name, _BLOCK + 4 * index, "rw", text) for index, (name, text) in enumerate(own)
+    )
