@@ -5,7 +5,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,7 +119,7 @@ def _facts(
     return {
         "board": board.name,
         "device": board.part,
-        "config": asdict(config),
+        "config": config.values,
         "lut_multipliers": lut_multipliers,
         "checksum": board.checksum,
         "lut": cost.lut,

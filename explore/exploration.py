@@ -9,7 +9,7 @@ one campaign serves all guard settings of a netlist.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +199,7 @@ def _point(study: Study, plan: PointPlan, cache: Cache, placed: Path) -> dict[st
         "file": str(point.network),
         "file_hash": file_hash(point.network),
         "guard": point.guard,
-        "config": asdict(point.config),
+        "config": point.config.values,
         "accuracy": values.get("accuracy"),
         "campaign": guarded("campaign"),
         "models": {model: guarded(f"model {model}") for model in study.models},

@@ -128,7 +128,7 @@ class Simulation:
             "seed": setup.seed,
             "guard": guard_name(setup.guard),
             "engine": self.engine,
-            "config": asdict(setup.program.config),
+            "config": setup.program.config.values,
             "layers": [asdict(run) for run in self.runs],
             "faults": [asdict(result) for result in upsets.results] if upsets else [],
             "totals": {

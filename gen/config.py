@@ -178,6 +178,7 @@ class AcceleratorConfig:
     @property
     def signature(self) -> int:
         """16 bits that tell which descriptors and parameters this accelerator understands."""
+        facts: list[int | str]
         facts = [self.rows, self.cols, self.act_bits, self.weight_bits, self.acc_bits]
         facts += [self.multiplier_bits, ROUNDINGS.index(self.rounding)]
         facts += [self.dataflow] * (self.dataflow != AcceleratorConfig.dataflow)

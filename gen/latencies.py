@@ -21,17 +21,17 @@ class Latencies(ABC):
 
     Attributes
     ----------
-    FETCH : int
+    fetch : int
         Cycles in which a descriptor is fetched and checked.
-    STAGE_B, STAGE_C, STAGE_D, TOTAL : int
-        From the read address of an accumulator to its stages; ``TOTAL`` is at its write port.
+    stage_b, stage_c, stage_d, total : int
+        From the read address of an accumulator to its stages; ``total`` is at its write port.
     """
 
     rows: int
     cols: int
 
-    FETCH = DESCRIPTOR_WORDS + 2
-    STAGE_B, STAGE_C, STAGE_D, TOTAL = (
+    fetch = DESCRIPTOR_WORDS + 2
+    stage_b, stage_c, stage_d, total = (
         stage - Lanes.STAGE_A
         for stage in (Lanes.STAGE_A + 1, Lanes.STAGE_C, Lanes.STAGE_D, Lanes.STAGE_E)
     )

@@ -6,8 +6,6 @@ registers.start(interrupt=True)
 status = registers.poll(limit)
 """
 
-from dataclasses import asdict
-
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import ROUNDINGS, AcceleratorConfig
 from holdfast.gen.layout import (
@@ -64,7 +62,7 @@ def check_status(value: int, config: AcceleratorConfig) -> None:
         )
     status = Status(code)
     if status != Status.OK:
-        meaning = STATUS_MEANINGS[status].format(**asdict(config))
+        meaning = STATUS_MEANINGS[status].format(**config.values)
         raise AcceleratorError(f"the accelerator stopped: descriptor {index} {meaning}.")
     if not status_part(value, "done"):
         raise AcceleratorError("the accelerator has not finished a run.")

@@ -28,7 +28,7 @@ class AreaMeasurement:
     kind: ClassVar[str] = "area"
 
     def subject(self) -> dict[str, Any]:
-        return {"config": asdict(self.config), "target": self.target}
+        return {"config": self.config.values, "target": self.target}
 
     def version(self) -> str:
         return (
@@ -40,6 +40,6 @@ class AreaMeasurement:
     def run(self) -> dict[str, Any]:
         """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.families.base.Cost`."""
         # The name leaves out what two networks of one study may differ in.
-        name = f"{self.config.name}_{self.target}_{digest(asdict(self.config))[:8]}"
+        name = f"{self.config.name}_{self.target}_{digest(self.config.values)[:8]}"
         found = synthesize(emit(self.config, _TOP), _TOP, self.target, self.folder / name)
         return asdict(found.total)

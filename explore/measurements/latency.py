@@ -1,6 +1,6 @@
 """Clock cycles of an inference, and the clock that a placed accelerator reached."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,7 +27,7 @@ class LatencyMeasurement:
     kind: ClassVar[str] = "latency"
 
     def subject(self) -> dict[str, Any]:
-        return {"network": file_hash(self.network), "config": asdict(self.config)}
+        return {"network": file_hash(self.network), "config": self.config.values}
 
     def version(self) -> str:
         return source_hash("holdfast.explore.measurements.latency")
@@ -57,7 +57,7 @@ def placed_clocks(folder: Path, config: AcceleratorConfig) -> dict[str, float]:
     for path in sorted(folder.glob("*/summary.json")):
         try:
             summary = read_json(path, "summary")
-            if summary["config"] == asdict(config) and summary["fmax_mhz"]:
+            if summary["config"] == config.values and summary["fmax_mhz"]:
                 clocks[summary["board"]] = float(summary["fmax_mhz"])
         except (HoldfastError, ValueError, KeyError, TypeError, OverflowError):
             # A build under way, or of another version: as good as not placed.

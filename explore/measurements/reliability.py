@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -72,7 +72,7 @@ class Campaign:
     def subject(self) -> dict[str, Any]:
         return {
             "network": file_hash(self.network),
-            "config": asdict(self.config),
+            "config": self.config.values,
             "guards": self.guards,
             "faults": self.faults,
             "minimum": self.minimum,

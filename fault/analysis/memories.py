@@ -43,9 +43,6 @@ __all__ = ["Effect", "MemoryFaultAnalysis"]
 
 Ints = NDArray[np.int64]
 
-_STORE = 4
-"""Cycles from an accumulator's read address to its write port."""
-
 
 @dataclass
 class Effect:
@@ -206,7 +203,7 @@ class MemoryFaultAnalysis:
             if address >= current.pixels:
                 return 0
             reads = current.start + address + current.timing.accumulate + lane
-            tile = int(np.searchsorted(reads + _STORE, cycle))
+            tile = int(np.searchsorted(reads + current.timing.total, cycle))
             first = tile - tile % current.reductions
             tiles = np.arange(first, tile)
             values = self.values(current)
@@ -242,7 +239,7 @@ class MemoryFaultAnalysis:
                     if run.write_cycles(np.array([address]), lane)[0] >= cycle:
                         return True
         elif role is Role.ACCUMULATOR_WORDS:
-            offset = address + current.timing.accumulate + int(place["lane"]) + _STORE
+            offset = address + current.timing.accumulate + int(place["lane"]) + current.timing.total
             for run in runs:
                 # The last reduction's total is not stored.
                 storing = np.arange(len(run.start)) % run.reductions != run.reductions - 1
@@ -328,7 +325,7 @@ class MemoryFaultAnalysis:
         before = run.start[np.maximum(tile, 1) - 1] + offset
         # A sum begins anew with its first reduction; the pass before may have yet to write.
         kept = (pixel < run.pixels) & (tile < len(run.start)) & (tile % run.reductions != 0)
-        kept &= before + _STORE < cycle
+        kept &= before + run.timing.total < cycle
         if not kept.any():
             return
         if run.maximum:

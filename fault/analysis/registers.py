@@ -23,6 +23,7 @@ from collections.abc import Callable
 import numpy as np
 
 from holdfast.gen.dataflow.array import SystolicArray
+from holdfast.gen.dataflow.weight_stationary import StationaryLatencies
 from holdfast.gen.roles import Role
 from holdfast.sim.machine.layer_values import signed
 from holdfast.sim.machine.timeline import DescriptorTimeline
@@ -31,14 +32,14 @@ from .memories import Effect, MemoryFaultAnalysis
 
 __all__ = ["RegisterFaultAnalysis"]
 
-_PRODUCT, _SUM = 1, 2
-"""Cycles from a PE's edge to its product register, and to its partial sum."""
-_LOAD = 2
-"""Cycles from a weight's address to the cycle in which the shadow register takes it."""
-_SWAP = 2
-"""Cycles from T of a tile's first pixel to PE (0, 0)'s swap."""
-_STAGE_B, _STAGE_C, _STAGE_D, _STAGE_E = 1, 2, 3, 4
-"""Of an accumulator, from its read address."""
+_PRODUCT, _SUM = StationaryLatencies.product, StationaryLatencies.partial_sum
+_LOAD, _SWAP = StationaryLatencies.load, StationaryLatencies.swap
+_STAGE_B, _STAGE_C, _STAGE_D, _STAGE_E = (
+    StationaryLatencies.stage_b,
+    StationaryLatencies.stage_c,
+    StationaryLatencies.stage_d,
+    StationaryLatencies.total,
+)
 
 
 class RegisterFaultAnalysis:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.fault.model.fault import Fault
+from holdfast.gen.dataflow.registry import latencies
 from holdfast.nn.compiler.program import Program, Step
 from holdfast.sim.driver import control_word, status_part
 from holdfast.sim.netlist.netlist import Netlist
@@ -25,6 +26,7 @@ LOOK = 8
 """Nanoseconds after the rising edge at which registers are read."""
 ANSWERS = ("status", "guard_output", "guard_input")
 """Registers that the host reads after a run."""
+_MARGIN = 6
 DRAIN = 64
 """Cycles after the interrupt until the state that remains is read: pipelines have drained."""
 
@@ -189,4 +191,4 @@ def start_writes(job: BenchJob, step: Step) -> dict[str, int]:
 
 def trace_cycles(program: Program) -> int:
     """Cycles for which a fault's spread is watched: a pixel's way through the whole pipeline."""
-    return program.config.rows + 2 * program.config.cols + 24
+    return latencies(program.config).write + program.config.cols + _MARGIN

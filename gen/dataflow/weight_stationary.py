@@ -21,29 +21,29 @@ class StationaryLatencies(Latencies):
 
     Attributes
     ----------
-    FIRST_TOKEN : int
+    first_token : int
         From the pulse that starts the units to T of the first pixel.
-    ENTER, SWAP : int
+    enter, swap : int
         From T to row 0's activation at the array's edge, row r r cycles later; from T of a tile's
         first pixel to the swap of processing element (0, 0).
-    PRODUCT, PARTIAL_SUM : int
+    product, partial_sum : int
         From a processing element's edge to its registers.
-    LOAD : int
+    load : int
         From a weight's address to the cycle in which the shadow register takes it.
-    GAP : int
+    gap : int
         Cycles more at the end of an output tile.
     """
 
-    FIRST_TOKEN = Feeder.FIRST_TOKEN
-    ENTER, SWAP = InputStage.LATENCY, InputStage.LATENCY - 1
-    PRODUCT, PARTIAL_SUM = ProcessingElement.PRODUCT, ProcessingElement.LATENCY
-    LOAD = WeightLoader.LATENCY
-    GAP = Feeder.GAP
+    first_token = Feeder.FIRST_TOKEN
+    enter, swap = InputStage.LATENCY, InputStage.LATENCY - 1
+    product, partial_sum = ProcessingElement.PRODUCT, ProcessingElement.LATENCY
+    load = WeightLoader.LATENCY
+    gap = Feeder.GAP
 
     @property
     def sum(self) -> int:
         """From T to the partial sum at the foot."""
-        return self.ENTER + SystolicArray.latency(self.rows)
+        return self.enter + SystolicArray.latency(self.rows)
 
     @property
     def weight_lead(self) -> int:
@@ -91,7 +91,7 @@ class WeightStationary(Dataflow):
         layer, go, stop = sequencer.layer, sequencer.go, sequencer.stop
         feeder, stage, array, loader = self.units.values()
         swap = feeder.token.start
-        for number in range(StationaryLatencies.SWAP):
+        for number in range(StationaryLatencies.swap):
             following = Signal(name=f"swap_{number}")
             m.d.sync += following.eq(swap)
             swap = following

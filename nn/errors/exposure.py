@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.dataflow.feeder import Feeder
+from holdfast.gen.dataflow.weight_stationary import StationaryLatencies
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.networks.spec import Network
 from holdfast.nn.operators.registry import operator
@@ -101,12 +101,11 @@ class LayerWork:
 
     def cycles(self, array: Array) -> int:
         """Cycles, without those that all layers have in common."""
-        interval = max(array.rows, array.cols, Feeder.HAZARD)
-        if not self.has_weights:
-            # One-hot weights stay in the array.
-            interval = 1 if self.pixels == 1 else Feeder.HAZARD
+        latencies = StationaryLatencies(array.rows, array.cols)
+        # One-hot weights stay in the array.
+        interval = latencies.interval(self.has_weights, self.pixels == 1)
         tiles = self.tiles(array)
-        return tiles * (self.reductions(array) * max(self.pixels, interval) + Feeder.GAP)
+        return tiles * (self.reductions(array) * max(self.pixels, interval) + latencies.gap)
 
 
 def graph_work(graph: Graph) -> list[LayerWork]:

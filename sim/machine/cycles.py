@@ -3,11 +3,8 @@
 from collections import Counter
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.dataflow.array import SystolicArray
-from holdfast.gen.dataflow.feeder import Feeder
-from holdfast.gen.dataflow.input_stage import InputStage
-from holdfast.gen.layout import DESCRIPTOR_WORDS, Descriptor
-from holdfast.gen.units.lanes import Lanes
+from holdfast.gen.dataflow.weight_stationary import StationaryLatencies
+from holdfast.gen.layout import Descriptor
 from holdfast.nn.compiler.program import Program, Step
 
 __all__ = ["START_CYCLES", "descriptor_cycles", "step_cycles"]
@@ -25,17 +22,17 @@ def descriptor_cycles(config: AcceleratorConfig, descriptor: Descriptor) -> Coun
     # Tiles that are followed by one with new weights, and those that are not.
     swapping = descriptor.weight_tiles
     holding = tiles * descriptor.reductions - swapping
-    keep = 1 if pixels == 1 and not descriptor.maximum else Feeder.HAZARD
-    drain = InputStage.LATENCY + SystolicArray.latency(config) - Lanes.LEAD
-    drain += Lanes.latency(config) + 1
+    latencies = StationaryLatencies(config.rows, config.cols)
+    chained = pixels == 1 and not descriptor.maximum
+    swap, keep = (latencies.interval(swaps, chained) for swaps in (True, False))
     return Counter(
         stream=tiles * descriptor.reductions * pixels,
         # Nothing waits behind the last tile.
-        stall_weights=max(0, Feeder.weight_interval(config) - pixels) * (swapping - 1),
+        stall_weights=max(0, swap - pixels) * (swapping - 1),
         stall_memory=max(0, keep - pixels) * holding,
-        stall_writeback=Feeder.GAP * (tiles - 1),
-        stall_fetch=DESCRIPTOR_WORDS + 2,
-        stall_drain=drain + 1,
+        stall_writeback=latencies.gap * (tiles - 1),
+        stall_fetch=latencies.fetch,
+        stall_drain=latencies.drain + 1,
         stall_host=0,
     )
 

@@ -6,76 +6,26 @@
 
 Cycle 0 follows the edge that accepts the start write. T is the cycle in which the feeder holds a
 pixel's token and its address is at the bank; all other moments of a pixel are fixed distances from
-its T, named in `Timing`. A test compares every read and write with the running RTL.
+its T, named in `StationaryLatencies`. A test compares every read and write with the running RTL.
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.dataflow.feeder import Feeder
-from holdfast.gen.dataflow.input_stage import InputStage
-from holdfast.gen.layout import DESCRIPTOR_WORDS, Descriptor
+from holdfast.gen.dataflow.weight_stationary import StationaryLatencies
+from holdfast.gen.layout import Descriptor
 from holdfast.gen.units.descriptor import lane_offsets
-from holdfast.gen.units.lanes import Lanes
-from holdfast.gen.units.requantizer import Requantizer
 from holdfast.nn.compiler.program import Program, Step
 
 from .cycles import START_CYCLES, descriptor_cycles
 
-__all__ = ["DescriptorTimeline", "Schedule", "Timing"]
+__all__ = ["DescriptorTimeline", "Schedule"]
 
 _ADDRESSES = 1 << 16
-_FIRST_TOKEN = 2
-"""Cycles from the pulse that starts the units to the first token."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Distances from T, in cycles; of column 0 where columns differ, column c is c cycles later.
-
-    Attributes
-    ----------
-    enter : int
-        Row 0's activation is at the array's edge; row r is r cycles later.
-    accumulate : int
-        The accumulator memory's address is that of the pixel; its total is stored four cycles
-        later.
-    parameters : int
-        A channel's parameters are addressed, with the first pixel of the last reduction.
-    residual : int
-        The residual's address is at the bank; the same cycle for all columns.
-    write : int
-        The code is at the bank's write port; the same cycle for all columns.
-    weight_lead : int
-        From the first token of a tile to the address of the next tile's first weight row; row r is
-        r cycles later.
-    """
-
-    enter: int
-    accumulate: int
-    parameters: int
-    residual: int
-    write: int
-    weight_lead: int
-
-    @classmethod
-    def of(cls, config: AcceleratorConfig) -> "Timing":
-        """Of an accelerator."""
-        token = InputStage.LATENCY + config.rows + 1 - Lanes.LEAD
-        lanes = 1 + Lanes.STAGE_E + Requantizer.LATENCY + config.cols - 1
-        return cls(
-            enter=InputStage.LATENCY,
-            accumulate=token + 1 + Lanes.STAGE_A,
-            parameters=token + 1 + Lanes.PARAMETER_STAGE,
-            residual=token + 1 + Lanes.STAGE_E + Requantizer.RESIDUAL_STAGE - Lanes.RESIDUAL_READ,
-            write=token + lanes,
-            weight_lead=max(config.rows, config.cols) - 1,
-        )
 
 
 class DescriptorTimeline:
@@ -114,16 +64,17 @@ class DescriptorTimeline:
         self.hold = bool(descriptor.hold_weights)
         self.maximum = bool(descriptor.maximum)
         self.chained = self.pixels == 1 and not self.maximum
-        self.timing = Timing.of(config)
+        self.timing = StationaryLatencies(config.rows, config.cols)
 
     @cached_property
     def start(self) -> NDArray[np.int64]:
-        interval = max(self.config.rows, self.config.cols, Feeder.HAZARD)
+        timing = self.timing
         last = np.arange(self.tiles * self.reductions) % self.reductions == self.reductions - 1
         fresh = last | (not self.hold)
-        least = np.where(fresh, interval, 1 if self.chained else Feeder.HAZARD)
-        length = np.maximum(self.pixels, least) + np.where(last, Feeder.GAP, 0)
-        first = self.fetch + DESCRIPTOR_WORDS + 1 + _FIRST_TOKEN
+        swap, keep = (timing.interval(swaps, self.chained) for swaps in (True, False))
+        least = np.where(fresh, swap, keep)
+        length = np.maximum(self.pixels, least) + np.where(last, timing.gap, 0)
+        first = self.fetch + timing.fetch - 1 + timing.first_token
         return first + np.concatenate([[0], np.cumsum(length[:-1])])
 
     @cached_property

@@ -61,7 +61,7 @@ def boards(
 
 def _measure(board: Board, seeds: int) -> dict[str, Any]:
     folder = Path("build/bench/boards") / board.name
-    entry: dict[str, Any] = {"config": asdict(board.config)}
+    entry: dict[str, Any] = {"config": board.config.values}
     for guard in (False, True):
         config = board.config.with_(guard=guard, learnt_bounds=False)
         design = synthesize_board(board, config, folder, _say)

@@ -41,5 +41,5 @@ def measure(family: str, size: str, folder: Path) -> dict[str, Any]:
         "processing_elements": config.rows * config.cols,
         "by_unit": {unit or "top": asdict(cost) for unit, cost in found.units.items()},
         "cells": found.cells,
-        "config": asdict(config),
+        "config": config.values,
     }
