@@ -1,5 +1,6 @@
 """What an accelerator is made of, validated, read from and written to TOML."""
 
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,12 @@ class AcceleratorConfig:
             raise HoldfastError(
                 f"rounding must be one of {', '.join(ROUNDINGS)}, not {shown(self.rounding)}."
             )
+        for name in (self.dataflow, *self.protections):
+            if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
+                raise HoldfastError(
+                    "dataflow and protections are names of small letters, digits and _, "
+                    f"not {shown(name)}."
+                )
         for name, unit in (("weight_depth", "rows"), ("param_depth", "cols")):
             if getattr(self, name) < getattr(self, unit):
                 raise HoldfastError(

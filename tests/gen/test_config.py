@@ -22,7 +22,7 @@ BOUNDS = {
     "param_depth": (1, 1 << 14),
     "program_depth": (1, 1 << 12),
 }
-OTHER = {"rounding", "guard", "learnt_bounds"}
+OTHER = {"rounding", "guard", "learnt_bounds", "dataflow", "protections"}
 
 
 def refused(**values) -> str:
@@ -123,7 +123,7 @@ def test_signature_tells_what_descriptors_depend_on():
     assert AcceleratorConfig().signature == same
     changed = [
         {"rows": 4}, {"cols": 4}, {"act_bits": 4}, {"weight_bits": 4}, {"acc_bits": 20},
-        {"multiplier_bits": 8}, {"rounding": "floor"},
+        {"multiplier_bits": 8}, {"rounding": "floor"}, {"dataflow": "other"},
     ]  # fmt: skip
     signatures = {AcceleratorConfig(**values).signature for values in changed}
     assert len(signatures | {same}) == len(changed) + 1
@@ -134,12 +134,25 @@ def test_signature_tells_what_descriptors_depend_on():
     [
         AcceleratorConfig(),
         AcceleratorConfig(3, 5, 4, 2, 12, 0, "floor", False, False, 4, 100, 200, 30, 40, 5),
+        AcceleratorConfig(dataflow="other", protections=("parity", "vote_3")),
     ],
 )
 def test_toml_round_trip(config, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(config.to_toml())
     assert AcceleratorConfig.from_toml(path) == config
+
+
+def test_dataflow_and_protections_are_named_only_where_they_are_not_the_default():
+    assert not AcceleratorConfig().values.keys() & {"dataflow", "protections"}
+    config = AcceleratorConfig(dataflow="other", protections=("parity",))
+    assert config.name == "8x8_a8w8_guard_parity"
+    assert AcceleratorConfig(**config.values) == config
+    assert refused(protections="parity") == "protections must be a list of names, not 'parity'."
+    for name in (3, "a b", "é", ""):
+        assert refused(protections=(name,)) == (
+            f"dataflow and protections are names of small letters, digits and _, not {name!r}."
+        )
 
 
 def test_toml_defaults(tmp_path):
