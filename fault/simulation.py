@@ -238,7 +238,7 @@ def simulate(
 
     def upsets(guard: GuardSettings, what: str) -> Upsets:
         with watch(what, len(drawn), "{:,.1f} faults/s") as tell:
-            results = inject(build, program, codes, drawn, guard, lambda done, _: tell(done))
+            results = inject(build, program, codes, drawn, guard, tell)
         return Upsets(results, summarize(results, space, cycles), cycles)
 
     off = upsets(GUARD_OFF, "Faults in RTL, guard off") if pair else None

@@ -6,6 +6,7 @@ the golden run.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,10 +65,10 @@ class CompiledBench:
     Parameters
     ----------
     on_fault : Callable
-        Called after every fault.
+        Called with the number of faults done, after every fault.
     """
 
-    def __init__(self, job: BenchJob, on_fault: Callable[[], None] = lambda: None):
+    def __init__(self, job: BenchJob, on_fault: Callable[[int], None] = lambda done: None):
         self.job = job
         self.program = job.program
         self.on_fault = on_fault
@@ -84,6 +85,7 @@ class CompiledBench:
         bus = CompiledBus(self.golden)
         for address, data in network_writes(self.program):
             bus.write(address, data)
+        done = count(1)
         for work in self.job.work:
             run = self._golden(work)
             for fault in work.faults:
@@ -92,7 +94,7 @@ class CompiledBench:
             # Forward in time: the golden model never goes back further than it was watched.
             for fault in sorted(work.faults, key=lambda fault: fault.cycle):
                 found[fault] = self._faulty(fault)
-                self.on_fault()
+                self.on_fault(next(done))
             yield Observed(run, [found[fault] for fault in work.faults])
 
     def _golden(self, work: Work) -> GoldenLayer:

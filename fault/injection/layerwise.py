@@ -5,11 +5,8 @@ results = inject(build, program, images, faults, GuardSettings(output=True))
 
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from holdfast.base.errors import HoldfastError
@@ -36,9 +33,9 @@ def inject(
     images: Tensor,
     faults: Sequence[Fault],
     guard: GuardSettings = GUARD_OFF,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> list[FaultResult]:
-    """Inject faults into the running RTL and classify each.
+    """Injects faults into the running RTL and classifies each.
 
     Parameters
     ----------
@@ -47,7 +44,7 @@ def inject(
     images : int8 [N, C, H, W]
         Input codes; a fault's image is its index.
     progress : Callable
-        Called with the faults done and the faults in all, after every fault.
+        Called with the number of faults done, after every fault.
 
     Returns
     -------
@@ -61,7 +58,12 @@ def inject(
     """
     space = FaultSpace.of(build.netlist)
     golden = guard.golden(program.graph)
-    _check(program, space, images, faults, guard)
+    layers = [step.name for step in program.steps]
+    for fault in faults:
+        fault.check_layer(layers, len(images))
+        fault.check_bits(space)
+    check_guard(program.config, guard)
+    check_not_streamed(program, {fault.layer for fault in faults})
     clean = {n: golden.run(images[n : n + 1]) for n in sorted({f.image for f in faults})}
     results: dict[Fault, FaultResult] = {}
     for runs in observe(build, program, clean, faults, guard, progress):
@@ -79,9 +81,9 @@ def observe(
     references: Mapping[int, Result],
     faults: Sequence[Fault],
     guard: GuardSettings = GUARD_OFF,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Observed]:
-    """Simulate faults, layer by layer; ``references`` are golden runs of single images."""
+    """Simulates faults, layer by layer; ``references`` are golden runs of single images."""
     groups: dict[tuple[str, int], dict[Fault, None]] = {}
     order = [step.name for step in program.steps]
     for fault in sorted(faults, key=lambda f: (f.image, order.index(f.layer))):
@@ -109,24 +111,22 @@ def simulate_work(
     references: Mapping[int, Result],
     work: list[Work],
     guard: GuardSettings,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
     waves: Path | None = None,
 ) -> Iterator[Observed]:
-    """Run one simulation; what has a limit of its own is not returned."""
-    golden: list[dict[str, NDArray[np.int8]]] = [{} for _ in range(max(references, default=-1) + 1)]
-    for image, result in references.items():
-        golden[image] = {name: value[0].numpy() for name, value in result.outputs.items()}
+    """Runs one simulation; what has a limit of its own is not returned."""
+    golden = {
+        image: {name: value[0].numpy() for name, value in result.outputs.items()}
+        for image, result in references.items()
+    }
     job = BenchJob(build.netlist, program, golden, guard.control, work)
-    total = sum(len(part.faults) for part in work)
     if isinstance(build, CompiledBuild):
-        done = count(1)
-        bench = CompiledBench(job, lambda: progress(next(done), total) if progress else None)
-        yield from bench.run()
+        yield from CompiledBench(job, progress).run()
         return
 
     def on_line(line: str) -> None:
-        if progress is not None and line.startswith(MARK):
-            progress(int(line.removeprefix(MARK)), total)
+        if line.startswith(MARK):
+            progress(int(line.removeprefix(MARK)))
 
     with scratch() as folder:
         (folder / "job").write_bytes(pickle.dumps(job))
@@ -142,23 +142,8 @@ def simulate_work(
         yield found
 
 
-def _check(
-    program: Program,
-    space: FaultSpace,
-    images: Tensor,
-    faults: Sequence[Fault],
-    guard: GuardSettings,
-) -> None:
-    layers = [step.name for step in program.steps]
-    for fault in faults:
-        fault.check_layer(layers, len(images))
-        fault.check_bits(space)
-    check_guard(program.config, guard)
-    check_not_streamed(program, {fault.layer for fault in faults})
-
-
 def check_not_streamed(program: Program, layers: Collection[str]) -> None:
-    """Refuse layers whose weights the host writes while they run: no two such runs are alike.
+    """Refuses layers whose weights the host writes while they run: no two such runs are alike.
 
     Raises
     ------

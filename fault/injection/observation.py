@@ -54,7 +54,7 @@ class BenchJob:
 
     Attributes
     ----------
-    golden : list of dict
+    golden : dict of dict
         For each image, golden codes [C, H, W] by node; the image's own under the input's name.
     settings : dict
         Of the control register.
@@ -62,7 +62,7 @@ class BenchJob:
 
     netlist: Netlist
     program: Program
-    golden: list[dict[str, NDArray[np.int8]]]
+    golden: Mapping[int, dict[str, NDArray[np.int8]]]
     settings: Mapping[str, bool]
     work: list[Work]
 

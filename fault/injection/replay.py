@@ -4,7 +4,6 @@ again = replay(build, program, images, "stem/i0/c1234/array__pe_3_4__weight[5]",
 again.divergence        # registers that differ first, with cycle and both values
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +56,8 @@ def replay(
     identifier: str,
     folder: Path,
     guard: GuardSettings = GUARD_OFF,
-    progress: Callable[[str], None] | None = None,
 ) -> Replay:
-    """Repeat a fault.
+    """Repeats a fault, with waveforms.
 
     Parameters
     ----------
@@ -70,30 +68,22 @@ def replay(
         The fault's id.
     folder : Path
         Where ``golden.vcd`` and ``faulty.vcd`` go; hundreds of megabytes for a large layer.
-    progress : Callable
-        Called with what is being done.
 
     Raises
     ------
     HoldfastError
         The fault does not exist.
     """
-    say = progress or (lambda text: None)
     fault = Fault.parse(identifier, in_layer=True)
-    say("repeating the fault")
     (result,) = inject(build, program, images, [fault], guard)
-    reference = {
-        fault.image: guard.golden(program.graph).run(images[fault.image : fault.image + 1])
-    }
+    image = images[fault.image : fault.image + 1]
+    reference = {fault.image: guard.golden(program.graph).run(image)}
     paths = {name: folder / f"{name}.vcd" for name in ("golden", "faulty")}
-    say("golden run with waveforms")
     clean = Work(fault.layer, fault.image, ())
     (runs,) = simulate_work(build, program, reference, [clean], guard, waves=paths["golden"])
     cycles = runs.golden.cycles
-    say("faulty run with waveforms")
     alone = Work(fault.layer, fault.image, (fault,), limit=2 * cycles + 1000)
     list(simulate_work(build, program, reference, [alone], guard, waves=paths["faulty"]))
-    say("comparing")
     begin = runs.golden.begin
     names = [ff.name for ff in build.netlist.flip_flops]
     last = cycles + DRAIN

@@ -12,8 +12,8 @@ Each fault has exactly one effect. The window of *latent* is the layer.
 ``masked``        the last tensor is golden and nothing of that kind is left
 ================  ==========================================================================
 
-The layer's output is carried through the rest of the network by the golden model, together with
-other stored tensors that the fault changed; a layer whose output is golden is not followed further.
+The golden model propagates the layer's output through the rest of the network, together with other
+stored tensors that the fault changed; where the output is golden, nothing is propagated.
 
 What can be read before it is written, once a layer has ended: words of the descriptors, parameters
 and weights that the program uses; words of tensors that a later step or the host reads; and the
@@ -52,7 +52,7 @@ from holdfast.fault.analysis.propagation import Propagator
 from holdfast.fault.injection.observation import GoldenLayer, Observation
 from holdfast.fault.model.purpose import holds_constants, holds_tensor, of_guard
 from holdfast.fault.model.space import FaultSpace
-from holdfast.gen.roles import Held, Role
+from holdfast.gen.roles import Role
 from holdfast.nn.compiler.program import Program, Step
 from holdfast.nn.graph.golden import Golden, Result
 from holdfast.sim.machine.banks import live_after, signed, tensor
@@ -134,8 +134,6 @@ def classify(
     """
     step = next(step for step in program.steps if step.name == run.layer)
     stored = [*live_after(program, step), step.target]
-    order = [node.name for node in program.graph.nodes]
-    stored.sort(key=order.index)
     clean = {name: tensor(program, name, run.banks) for name in stored}
     differing: list[dict[str, NDArray[np.int8]]] = []
     effects = []
@@ -144,8 +142,8 @@ def classify(
         codes = {name: tensor(program, name, banks) for name in stored}
         changes = {n: c for n, c in codes.items() if not np.array_equal(c, clean[n])}
         differing.append(changes)
-        follows = observation.ending.clean and step.target in changes
-        effects.append(Effect(step, _sparse(clean, changes)) if follows else Effect())
+        spreads = observation.ending.clean and step.target in changes
+        effects.append(Effect(step, _sparse(clean, changes)) if spreads else Effect())
     outcomes = Propagator(program, None, golden, reference).run(effects)
     verdict = Verdict(program.graph, reference)
     return [
@@ -188,7 +186,7 @@ def _result(
     observation: Observation,
     judged: Judgement,
     alarmed: bool,
-    output_changed: bool,
+    propagated: bool,
 ) -> FaultResult:
     fault, end = observation.fault, observation.ending
     site = fault.site
@@ -196,11 +194,12 @@ def _result(
     if not end.clean:
         effect = "stopped" if end.ended else "hang"
     elif not effect:
-        if _left(program, space, step, observation, output_changed):
+        live = [*live_after(program, step), step.target]
+        if _latent(program, space, () if propagated else live, observation):
             effect = "latent"
         else:
             effect = "masked"
-            died = _died(program, space, step, observation, output_changed)
+            died = "later_layer" if propagated else _died(program, space, step, observation)
     # A flip of a counter raises it even where its guard is off and tells nobody.
     counted = golden.output_guard is not None and end.guard_output > run.guard_output
     counted |= golden.input_guard is not None and end.guard_input > run.guard_input
@@ -230,12 +229,12 @@ def _result(
     )
 
 
-def _left(
-    program: Program, space: FaultSpace, step: Step, observation: Observation, followed: bool
+def _latent(
+    program: Program, space: FaultSpace, live: Sequence[str], observation: Observation
 ) -> bool:
     """Whether something that differs can be read before it is written.
 
-    ``followed``: tensors do not count, the golden model has taken them to the network's end.
+    ``live``: tensors that are still read, unless the golden model has propagated them.
     """
     if any("layer" in space[name].held.live for name in observation.flip_flops):
         return True
@@ -243,23 +242,15 @@ def _left(
         held = space[name].held
         for address, _ in words:
             if held.role is Role.ACTIVATION_WORDS:
-                if not followed and _is_live(program, step, held, address):
+                if holds_tensor(program, live, held, address):
                     return True
             elif holds_constants(program, held, np.array([address])):
                 return True
     return False
 
 
-def _is_live(program: Program, step: Step, memory: Held, address: int) -> bool:
-    """Whether a word of an activation memory belongs to a tensor that will still be read."""
-    return holds_tensor(program, [*live_after(program, step), step.target], memory, address)
-
-
-def _died(
-    program: Program, space: FaultSpace, step: Step, observation: Observation, followed: bool
-) -> str:
-    if followed:
-        return "later_layer"
+def _died(program: Program, space: FaultSpace, step: Step, observation: Observation) -> str:
+    """What ended a masked fault within its layer."""
     site = observation.fault.site
     if site.address is not None:
         words = observation.memories.get(site.signal, [])

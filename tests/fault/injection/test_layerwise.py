@@ -248,8 +248,8 @@ def test_guard_off_detects_nothing_and_its_own_bits_give_false_alarms(space, cyc
 def test_summary_counts_each_fault_once_and_weights_the_total(space, cycles):
     faults = sample(space, cycles, count=0, minimum=5, seed=9)
     seen = []
-    results = inject(build(), program(), images(), faults, progress=lambda *p: seen.append(p))
-    assert seen == [(k + 1, len(faults)) for k in range(len(faults))]
+    results = inject(build(), program(), images(), faults, progress=seen.append)
+    assert seen == list(range(1, len(faults) + 1))
     rows = summarize(results, space, cycles)
     assert [row.structure for row in rows] == [*space.structures, "total"]
     for row in rows:
