@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.fault.injection.observation import GoldenLayer, Observation
+from holdfast.fault.injection.observation import Ending, GoldenLayer, Observation
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.outcome.classify import classify
@@ -29,7 +29,7 @@ def result(site, *, guard="bound", counted=0, changed=False):
         memory = f"activations_{place.bank}__lane_1"
         memories = {memory: [(word, int(banks[place.bank, word, 1]) & 0xFF ^ 0x40)]}
     seen = Observation(
-        Fault((site,), 300, layer=step.name), True, 0, 900, counted, 0, memories=memories
+        Fault((site,), 300, layer=step.name), Ending(900, True, 0, counted), memories=memories
     )
     space = FaultSpace.of(netlist())
     (found,) = classify(program(), space, golden, reference, run, [seen])
