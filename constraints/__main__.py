@@ -1,10 +1,7 @@
 """Makes a bitstream for a board, or the Vivado project that makes one."""
 
 import shutil
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,34 +12,17 @@ from holdfast.base import options
 from holdfast.base.command import run
 from holdfast.base.console import console
 from holdfast.base.errors import HoldfastError
-from holdfast.base.files import make_folder, write_atomically, write_json
-from holdfast.base.versions import versions
-from holdfast.constraints.families.base import Cost
-from holdfast.constraints.families.nextpnr import NextpnrFamily
-from holdfast.constraints.families.registry import FAMILIES
-from holdfast.constraints.flow.bitstream import (
-    Placed,
-    Synthesized,
-    check_fit,
-    pack,
-    place,
-    synthesize_board,
-)
-from holdfast.constraints.flow.eda_tools import program
-from holdfast.constraints.flow.place_flow import NotRouted, PlaceFlow
-from holdfast.constraints.flow.vivado import run_project, write_project
+from holdfast.constraints.flow.build import build
+from holdfast.constraints.flow.vivado import project_command, run_project
 from holdfast.gen.config import AcceleratorConfig
 
 from .boards import Board, board_names, find_board
-from .speed import end_to_end_rate, inference_rate
 
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-_NETWORKS = ("resnet8", "resnet20")
 _TOO_SLOW = 1
-_IMAGE = "holdfast"
 
 
 @app.command(
@@ -79,105 +59,21 @@ def bitstream(
             raise HoldfastError(f"{found.title} has no serial port that could have a checksum.")
         found = replace(found, checksum=checksum)
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
-    options.check_range(0, chosen.rows * chosen.cols, **{"--lut-multipliers": lut_multipliers})
-    placeable = isinstance(FAMILIES[found.family], NextpnrFamily)
-    for name in ("yosys", *(PlaceFlow.programs(found) if placeable else [])):
-        program(name)
     folder = output / board
-    make_folder(folder)
-    begin = time.monotonic()
     with console.status(f"{found.title}, {chosen.name}") as status:
-
-        def progress(text: str) -> None:
-            status.update(f"{found.title}, {chosen.name}: {text}")
-
-        design = synthesize_board(found, chosen, folder, progress, lut_multipliers)
-        cost = design.cost
-        console.print(
-            f"{found.title}, {chosen.name}: {cost.lut} look-up tables, {cost.ff} flip-flops, "
-            f"{cost.dsp} multiplier blocks, {cost.mem:g} block memories after synthesis"
+        summary = build(
+            found,
+            chosen,
+            folder,
+            seeds=seeds,
+            lut_multipliers=lut_multipliers,
+            force=force,
+            said=console.print,
+            progress=lambda text: status.update(f"{found.title}, {chosen.name}: {text}"),
         )
-        check_fit(found, cost)
-        summary = _facts(found, chosen, lut_multipliers, cost)
-        if placeable:
-            placed = _place(found, design, seeds, progress)
-            summary |= _placement(placed, force, found, folder)
-        else:
-            progress("Vivado project")
-            command = write_project(found, chosen, folder)
-    summary |= {"seconds": round(time.monotonic() - begin, 1), "versions": versions()}
-    write_json(folder / "summary.json", summary)
-    if placeable:
+    if summary["met"] is not None:
         return _verdict(found, summary, force, folder)
-    return _vivado(command, folder)
-
-
-def _facts(
-    board: Board, config: AcceleratorConfig, lut_multipliers: int, cost: Cost
-) -> dict[str, Any]:
-    """The part of the summary that needs no placement."""
-    return {
-        "board": board.name,
-        "device": board.part,
-        "config": config.values,
-        "lut_multipliers": lut_multipliers,
-        "checksum": board.checksum,
-        "lut": cost.lut,
-        "ff": cost.ff,
-        "dsp": cost.dsp,
-        "bram": cost.mem,
-        "fmax_mhz": None,
-        "target_mhz": board.core_mhz,
-        "met": None,
-        "bitstream": None,
-        "bytes": None,
-        "inferences_per_second": {n: inference_rate(n, config, board) for n in _NETWORKS},
-        "end_to_end_per_second": {n: end_to_end_rate(n, config, board) for n in _NETWORKS},
-    }
-
-
-def _place(
-    board: Board, design: Synthesized, seeds: int, progress: Callable[[str], None]
-) -> list[Placed]:
-    placed = []
-    for seed in range(1, seeds + 1):
-        try:
-            found = place(board, design, seed, progress)
-        except NotRouted as error:
-            console.print(f"seed {seed}: {error}")
-            continue
-        placed.append(found)
-        console.print(
-            f"seed {seed}: {found.fmax_mhz:.1f} MHz of {board.core_mhz:g}, "
-            f"least slack {found.slack_ns:.2f} ns, {found.seconds:.0f} s"
-        )
-    if not placed:
-        raise HoldfastError(f"none of {seeds} placements could be routed; try more --seeds.")
-    return placed
-
-
-def _placement(placed: list[Placed], force: bool, board: Board, folder: Path) -> dict[str, Any]:
-    """The summary's other part; makes the bitstream of the best placement."""
-    best = max(placed, key=lambda p: (p.met, p.fmax_mhz))
-    image = None
-    for old in folder.glob(f"{_IMAGE}.*"):
-        old.unlink()
-    if best.met or force:
-        made = pack(board, best)
-        image = folder / f"{_IMAGE}{made.suffix}"
-        write_atomically(image, made.read_bytes())
-    return {
-        "fmax_mhz": best.fmax_mhz,
-        "met": best.met,
-        "bitstream": str(image) if image else None,
-        "bytes": image.stat().st_size if image else None,
-        "seeds": {placement.seed: placement.fmax_mhz for placement in placed},
-        "median_fmax_mhz": statistics.median(placement.fmax_mhz for placement in placed),
-        "placement_seconds": [placement.seconds for placement in placed],
-        "used": best.used,
-        "slack_ns": best.slack_ns,
-        "critical_path": best.critical,
-    }
+    return _vivado(project_command(found, folder), folder)
 
 
 def _verdict(board: Board, summary: dict[str, Any], force: bool, folder: Path) -> int:

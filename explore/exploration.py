@@ -1,69 +1,137 @@
 """From a study to what is known of every point.
 
-    plans = [plan_point(study, point, data, folder, resident) for point in study.points()]
-    measure(missing(plans, cache), cache)
-    summary = summarize(study, plans, cache, placed)
+    summary = explore(Study(networks=("resnet8",)), folder=Path("build/explore"), jobs=4)
+    summary["points"][0]["front"]
 
 Points share most measurements: accuracy does not depend on the array, area not on the network, and
 one campaign serves all guard settings of a netlist.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from holdfast.base.cache import Cache, Measurement, file_hash
+from holdfast.base.checked import with_check
 from holdfast.base.errors import HoldfastError
+from holdfast.base.files import cache_folder, make_folder, write_atomically, write_json
+from holdfast.base.versions import versions
 from holdfast.explore.measurements.accuracy import AccuracyMeasurement
-from holdfast.explore.measurements.area import AreaMeasurement
 from holdfast.explore.measurements.latency import LatencyMeasurement, placed_clocks
 from holdfast.explore.measurements.model_faults import ModelFaults
 from holdfast.explore.measurements.networks import load
 from holdfast.explore.measurements.reliability import Campaign
+from holdfast.explore.objectives.base import Request, of_guard
+from holdfast.explore.objectives.registry import OBJECTIVES
 from holdfast.nn.data.cifar import find_data, generated_images, test_images
 from holdfast.nn.data.images import check_network
-from holdfast.nn.graph.guard_modes import GUARDS
+from holdfast.sim.tools import find_tools
 
 from .pareto import front
-from .study import Point, Study, with_guard
+from .report import report
+from .runner import Done, measure
+from .study import Point, Study
 
 __all__ = [
-    "OBJECTIVES",
+    "FORMAT",
     "PointPlan",
     "check_data",
+    "explore",
     "missing",
-    "objectives",
     "plan_points",
     "summarize",
+    "write_results",
 ]
 
-OBJECTIVES = ("accuracy", "sdc1", "lut", "cycles")
-"""What a front weighs; the first shall be large, the others small."""
-
-NO_DATA = "no CIFAR-10 data were at hand"
-STREAMED = "its weights do not fit on chip at once, which a campaign needs"
-NOT_ASKED = "no faults were asked for"
+FORMAT = 1
+"""Of the summary."""
 
 
 @dataclass(frozen=True)
 class PointPlan:
     """A point and its measurements, by name; those that cannot be made with the reason."""
 
-    point: Point
+    request: Request
     measurements: dict[str, Measurement]
     absent: dict[str, str]
 
+    @property
+    def point(self) -> Point:
+        return self.request.point
 
-def plan_points(study: Study, data: Path | None, folder: Path, cache: Cache) -> list[PointPlan]:
-    """What is to be measured of every point.
+
+Watch = Callable[[list[PointPlan], list[Measurement], Cache], AbstractContextManager[Done]]
+
+
+def explore(
+    study: Study,
+    *,
+    data: Path | None = None,
+    folder: Path = Path("build", "explore"),
+    cache: Path | None = None,
+    jobs: int = 1,
+    placed: Path = Path("build", "bitstream"),
+    watch: Watch = lambda plans, wanted, store: nullcontext(lambda measurement: None),
+) -> dict[str, Any]:
+    """Measures every point of a study, and finds those that no other point beats.
 
     Parameters
     ----------
-    data : Path or None
+    data : Path, optional
         CIFAR-10, as in `nn.data.cifar.find_data`.
     folder : Path
         For files of synthesis.
+    cache : Path, optional
+        Folder of finished measurements; by default that of all explorations.
+    jobs : int
+        Processes; 1: this one.
+    placed : Path
+        Folder of bitstreams, whose clocks turn cycles into milliseconds.
+    watch : function
+        Is called with the plans, the measurements that are missing and the cache; returns the
+        context in which they are made, whose value is called after each.
+
+    Returns
+    -------
+    dict
+        Plain data: ``study``, ``points``, ``front_of``, ``seconds``, ``versions``.
+
+    Raises
+    ------
+    HoldfastError
+        An accelerator cannot hold a network, the data do not fit it, or a tool is missing.
+    """
+    began = time.monotonic()
+    study.points()
+    if study.faults:
+        find_tools()
+    store = Cache(cache or cache_folder("explore/cache"))
+    for place in (folder, store.folder, *store.folder.glob("*/")):
+        make_folder(place)
+    plans = plan_points(study, data, folder, store)
+    wanted = missing(plans, store)
+    check_data(wanted, data)
+    with watch(plans, wanted, store) as done:
+        measure(wanted, store, jobs, done)
+    return {
+        "format": FORMAT,
+        "seconds": round(time.monotonic() - began, 1),
+        **summarize(study, plans, Cache(store.folder), placed),
+        "versions": versions(),
+    }
+
+
+def write_results(summary: dict[str, Any], folder: Path) -> None:
+    """Writes ``summary.json`` and ``report.html``."""
+    write_json(folder / "summary.json", with_check(summary))
+    write_atomically(folder / "report.html", report(summary).encode("utf-8", "backslashreplace"))
+
+
+def plan_points(study: Study, data: Path | None, folder: Path, cache: Cache) -> list[PointPlan]:
+    """Returns what is to be measured of every point.
 
     Raises
     ------
@@ -74,8 +142,6 @@ def plan_points(study: Study, data: Path | None, folder: Path, cache: Cache) -> 
 
 
 def _plan(study: Study, point: Point, data: Path | None, folder: Path, cache: Cache) -> PointPlan:
-    settings = _of_one_netlist(study.guards, point.guard)
-    guarded = with_guard(point.config, settings)
     latency = LatencyMeasurement(point.network, point.config)
     known = cache.get(latency)
     if known is None:
@@ -84,56 +150,32 @@ def _plan(study: Study, point: Point, data: Path | None, folder: Path, cache: Ca
         except HoldfastError as error:
             raise HoldfastError(f"{point.name} cannot be built: {error}") from None
         cache.put(latency, known)
-    found: dict[str, Measurement] = {"latency": latency}
-    absent = {}
-    for target in study.targets:
-        found[f"area {target}"] = AreaMeasurement(point.config, target, folder / "synthesis")
-    if find_data(data):
-        found["accuracy"] = AccuracyMeasurement(point.network, point.guard, data)
-    else:
-        absent["accuracy"] = NO_DATA
+    request = Request(study, point, data, folder, known["resident"])
+    found: dict[str, Measurement | str] = {}
+    for objective in OBJECTIVES.values():
+        found |= objective.measurements(request)
     for model in study.models:
         found[f"model {model}"] = ModelFaults(
             point.network, point.config, study.guards, model, study.model_images, study.seed, data
         )
-    if not study.faults:
-        absent["campaign"] = NOT_ASKED
-    elif not known["resident"]:
-        absent["campaign"] = STREAMED
-    else:
-        found["campaign"] = Campaign(
-            point.network, guarded, settings, study.faults, study.minimum, study.structures,
-            study.images, study.seed, study.audit, data,
-        )  # fmt: skip
-    return PointPlan(point, found, absent)
-
-
-def _of_one_netlist(settings: Sequence[str], chosen: str) -> tuple[str, ...]:
-    """Settings that share a campaign with the chosen one: no accelerator has both bounds."""
-    learnt = tuple(name for name in settings if not GUARDS[name].fixed)
-    if GUARDS[chosen].fixed or learnt == ("off",):
-        return tuple(name for name in settings if name == "off" or GUARDS[name].fixed)
-    return learnt
+    return PointPlan(
+        request,
+        {name: made for name, made in found.items() if not isinstance(made, str)},
+        {name: reason for name, reason in found.items() if isinstance(reason, str)},
+    )
 
 
 def missing(plans: Sequence[PointPlan], cache: Cache) -> list[Measurement]:
-    """Measurements that the cache does not have, each once, point by point."""
-    wanted: dict[Path, Measurement] = {}
-    known = set()
+    """Returns measurements that the cache does not have, each once, point by point."""
+    every: dict[Path, Measurement] = {}
     for plan in plans:
         for measurement in plan.measurements.values():
-            path = cache.path(measurement)
-            if path in wanted or path in known:
-                continue
-            if cache.get(measurement) is None:
-                wanted[path] = measurement
-            else:
-                known.add(path)
-    return list(wanted.values())
+            every.setdefault(cache.path(measurement), measurement)
+    return [m for m in every.values() if cache.get(m) is None]
 
 
 def check_data(wanted: Sequence[Measurement], data: Path | None) -> None:
-    """Check that the networks which are to be measured fit the data, before work begins.
+    """Checks that the networks which are to be measured fit the data, before work begins.
 
     Raises
     ------
@@ -151,48 +193,29 @@ def check_data(wanted: Sequence[Measurement], data: Path | None) -> None:
 def summarize(
     study: Study, plans: Sequence[PointPlan], cache: Cache, placed: Path
 ) -> dict[str, Any]:
-    """All points as plain data, and which of them are on the front of all objectives."""
-    points = [_point(study, plan, cache, placed) for plan in plans]
-    names = [name for name in OBJECTIVES if all(objectives(p)[name] is not None for p in points)]
-    costs = [_costs(point, names) for point in points]
+    """Returns all points as plain data, and which are on the front of all measured objectives."""
+    points = [_point(plan, cache, placed) for plan in plans]
+    values = {
+        name: [objective.value(point) for point in points] for name, objective in OBJECTIVES.items()
+    }
+    names = [name for name, found in values.items() if None not in found]
+    costs = [
+        [-value.value if OBJECTIVES[name].larger else value.value for name in names
+         if (value := values[name][index])]
+        for index in range(len(points))
+    ]  # fmt: skip
     for point, best in zip(points, front(costs), strict=True):
         point["front"] = best
     return {"study": study.as_json(), "front_of": names, "points": points}
 
 
-def _costs(point: dict[str, Any], names: Sequence[str]) -> list[float]:
-    values = objectives(point)
-    return [(-1 if name == "accuracy" else 1) * (values[name] or 0) for name in names]
-
-
-def objectives(point: dict[str, Any]) -> dict[str, float | None]:
-    """A point's values by :data:`OBJECTIVES`; None: not measured. Accuracy is of the largest test
-    set, in per cent; SDC-1 a share; LUT of the first target.
-    """
-    sets = (point["accuracy"] or {}).get("sets") or [None]
-    campaign = point["campaign"]
-    return {
-        "accuracy": sets[0]["percent"] if sets[0] else None,
-        "sdc1": campaign["all"]["total"]["sdc1"]["value"] if campaign else None,
-        "lut": next(iter(point["area"].values()))["lut"],
-        "cycles": point["cycles"],
-    }
-
-
-def _point(study: Study, plan: PointPlan, cache: Cache, placed: Path) -> dict[str, Any]:
-    point = plan.point
-    values = {name: cache.get(m) for name, m in plan.measurements.items()}
-    latency = values["latency"]
-    assert latency is not None
+def _point(plan: PointPlan, cache: Cache, placed: Path) -> dict[str, Any]:
+    point, study = plan.point, plan.request.study
+    results = {name: cache.get(m) for name, m in plan.measurements.items()}
+    facts: dict[str, Any] = {}
+    for objective in OBJECTIVES.values():
+        facts |= objective.facts(plan.request, results)
     clocks = placed_clocks(placed, point.config)
-
-    def guarded(name: str) -> dict[str, Any] | None:
-        value = values.get(name)
-        if value is None:
-            return None
-        own = {key: part for key, part in value.items() if key != "guards"}
-        return {**own, **value["guards"][point.guard]}
-
     return {
         "name": point.name,
         "network": point.label,
@@ -200,13 +223,11 @@ def _point(study: Study, plan: PointPlan, cache: Cache, placed: Path) -> dict[st
         "file_hash": file_hash(point.network),
         "guard": point.guard,
         "config": point.config.values,
-        "accuracy": values.get("accuracy"),
-        "campaign": guarded("campaign"),
-        "models": {model: guarded(f"model {model}") for model in study.models},
-        "area": {target: values[f"area {target}"] for target in study.targets},
-        "cycles": latency["cycles"],
-        "resident": latency["resident"],
+        **facts,
+        "models": {
+            model: of_guard(results[f"model {model}"], point.guard) for model in study.models
+        },
         "clock_mhz": clocks,
-        "milliseconds": {name: latency["cycles"] / mhz / 1e3 for name, mhz in clocks.items()},
+        "milliseconds": {name: facts["cycles"] / mhz / 1e3 for name, mhz in clocks.items()},
         "absent": plan.absent,
     }

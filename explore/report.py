@@ -1,25 +1,19 @@
 """The exploration's report: linked plots, sortable tables and the guard's effect, in one file."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from holdfast.base.figures import Figure, scatter
 from holdfast.base.page import Cell, count, render, share
+from holdfast.explore.objectives.base import Objective
+from holdfast.explore.objectives.registry import OBJECTIVES
 from holdfast.fault.results.tables import ratio
 from holdfast.nn.errors.stuck_pes import STUCK_PES
 
 __all__ = ["report"]
 
-_NAMES = {
-    "accuracy": "accuracy, %",
-    "sdc1": "SDC-1, %",
-    "lut": "look-up tables",
-    "cycles": "cycles",
-}
-_PLOTS = (
-    ("lut", "accuracy"), ("cycles", "accuracy"), ("sdc1", "accuracy"), ("lut", "sdc1"),
-    ("cycles", "lut"), ("cycles", "sdc1"),
-)  # fmt: skip
+_DETAILED = ("accuracy", "sdc1", "lut", "cycles")
 _AREA = ("lut", "ff", "dsp", "mem")
 
 Point = Mapping[str, Any]
@@ -36,12 +30,12 @@ def report(summary: Mapping[str, Any]) -> str:
         figures=list(_figures(points)),
         networks=list(dict.fromkeys(point["network"] for point in points)),
         study=study,
-        front=[_NAMES[name].partition(",")[0] for name in summary["front_of"]],
+        front=[OBJECTIVES[name].title for name in summary["front_of"]],
         command=summary["command"],
         headings=[
             "network", "array", "guard", "bits", *(f"accuracy {name}" for name in sets), "SDC-1",
             "SDC-1 of activations", "AVF", f"LUT {target}", "FF", "DSP", "memories", "cycles",
-            "ms placed", "front",
+            "ms placed", *(objective.axis for objective in _further()), "front",
         ],
         points=[list(_point(point, sets, target)) for point in points],
         pairs=list(_pairs(points)),
@@ -59,28 +53,29 @@ def report(summary: Mapping[str, Any]) -> str:
 
 def _figures(points: Sequence[Point]) -> Iterable[Figure]:
     rows = [_measures(number, point) for number, point in enumerate(points)]
-    for x, y in _PLOTS:
-        shown = [row for row in rows if x in row and y in row]
+    for y, x in combinations(OBJECTIVES.values(), 2):
+        shown = [row for row in rows if x.name in row and y.name in row]
         if shown:
-            title = f"{_NAMES[y]} against {_NAMES[x]}"
             yield scatter(
-                f"{y}_{x}", title, shown, (x, _NAMES[x]), (y, _NAMES[y]), "guard", "network"
-            )
+                f"{y.name}_{x.name}", f"{y.axis} against {x.axis}", shown,
+                (x.name, x.axis), (y.name, y.axis), "guard", "network",
+            )  # fmt: skip
 
 
 def _measures(number: int, point: Point) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": point["name"], "network": point["network"], "array": _array(point),
-        "guard": point["guard"], "lut": next(iter(point["area"].values()))["lut"],
-        "cycles": point["cycles"], "filled": point["front"], "point": number,
+        "guard": point["guard"], "filled": point["front"], "point": number,
     }  # fmt: skip
-    for entry in _sets(point)[:1]:
-        row |= {"accuracy": float(entry["percent"]), "accuracy low": float(entry["low"]),
-                "accuracy high": float(entry["high"])}  # fmt: skip
-    if point["campaign"]:
-        sdc1 = point["campaign"]["all"]["total"]["sdc1"]
-        row |= {"sdc1": 100.0 * sdc1["value"], "sdc1 low": 100.0 * sdc1["low"],
-                "sdc1 high": 100.0 * sdc1["high"]}  # fmt: skip
+    for name, objective in OBJECTIVES.items():
+        found = objective.value(point)
+        if found:
+            ends = {"": found.value, " low": found.low, " high": found.high}
+            row |= {
+                f"{name}{end}": objective.scale * value
+                for end, value in ends.items()
+                if not (end and objective.exact)
+            }
     return row
 
 
@@ -107,6 +102,9 @@ def _point(point: Point, sets: Sequence[str], target: str) -> Iterable[object]:
     boards = (f"{board}, {point['clock_mhz'][board]:.1f} MHz" for board in times)
     placed = ", ".join(f"{ms:.3g} ({b})" for ms, b in zip(times.values(), boards, strict=True))
     yield Cell(placed or "-", key=min(times.values(), default=1e9))
+    for objective in _further():
+        value = objective.value(point)
+        yield Cell(objective.text(value.value), key=value.value) if value else Cell("-", key=-1)
     yield "yes" if point["front"] else ""
 
 
@@ -151,6 +149,11 @@ def _area(points: Sequence[Point], targets: Sequence[str]) -> list[list[object]]
             key = target, name, config["acc_bits"]
             rows.setdefault(key, [*key, *(count(point["area"][target][k]) for k in _AREA)])
     return list(rows.values())
+
+
+def _further() -> list[Objective]:
+    """Returns objectives that have no columns of their own."""
+    return [objective for name, objective in OBJECTIVES.items() if name not in _DETAILED]
 
 
 def _sets(point: Point) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ import holdfast.explore.__main__ as explore
 import holdfast.fault.__main__ as campaign
 import holdfast.gen.__main__ as generate
 from holdfast.constraints import client
+from holdfast.constraints.flow import build
+from holdfast.explore import exploration
 from holdfast.fault import simulate, simulation
 from holdfast.fault.calibration import calibrate
 from holdfast.fault.campaign import campaign as engine
@@ -145,7 +147,7 @@ def stop_where_work_begins(monkeypatch) -> None:
         monkeypatch.setattr(room, "accelerator_netlist", lambda _: netlist())
     for room in (simulation, engine):
         monkeypatch.setattr(room, "image_codes", lambda *_: images())
-    for room in (simulation, engine, explore):
+    for room in (simulation, engine, exploration):
         monkeypatch.setattr(room, "find_tools", lambda: None)
     monkeypatch.setattr(generate, "emit", lambda *_: "module")
     monkeypatch.setattr(simulation, "golden_run", begins)
@@ -158,9 +160,9 @@ def stop_where_work_begins(monkeypatch) -> None:
     monkeypatch.setattr(
         "holdfast.explore.measurements.networks.load_network", lru_cache(simulate_network())
     )
-    monkeypatch.setattr(explore, "plan_points", begins)
-    monkeypatch.setattr(bitstream, "program", lambda _: None)
-    monkeypatch.setattr(bitstream, "synthesize_board", begins)
+    monkeypatch.setattr(exploration, "plan_points", begins)
+    monkeypatch.setattr(build, "program", lambda _: None)
+    monkeypatch.setattr(build, "synthesize_board", begins)
     monkeypatch.setattr(client, "generated_images", lambda *_: some)
     monkeypatch.setattr(client, "open_serial", begins)
     for room in (train, ptq, ftt):

@@ -21,7 +21,7 @@ from holdfast.constraints.families.registry import nextpnr_family
 from holdfast.constraints.flow.bitstream import DESIGN, Synthesized
 from holdfast.constraints.flow.eda_tools import program
 from holdfast.constraints.flow.place_flow import NETLIST
-from holdfast.constraints.flow.yosys_flow import YosysFlow
+from holdfast.constraints.flow.yosys import run_script
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.sim.compiled.line import SimulatedLine
 from holdfast.sim.compiled.model import CompiledModel
@@ -143,7 +143,7 @@ def _flattened(design: Synthesized) -> dict[str, Any]:
         # A sum of one term is that term.
         f"opt_expr\nsimplemap t:$pos\nwrite_json {NETLIST}\n"
     )
-    YosysFlow.run_script(folder, DESIGN, script, [NETLIST], program("yosys"))
+    run_script(folder, script, program("yosys"))
     module: dict[str, Any] = json.loads((folder / NETLIST).read_bytes())["modules"][TOP]
     return module
 

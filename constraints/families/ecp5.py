@@ -3,7 +3,6 @@
 from amaranth.hdl import Instance
 
 from .base import Cells, PllLimits
-from .cell_models import BLOCK_RAM, bits, initial_contents
 from .nextpnr import NextpnrFamily, Program
 
 __all__ = ["Ecp5"]
@@ -38,6 +37,7 @@ class Ecp5(NextpnrFamily):
     placed = "config"
     bitstream = "bit"
     library = ("ecp5/cells_sim.v", "lattice")
+    models = ("block_ram.v", "ecp5.v")
 
     def options(self, board, time_first):
         # With most block RAMs in use the default, router1, was not done after ten minutes.
@@ -49,9 +49,6 @@ class Ecp5(NextpnrFamily):
 
     def pack_settings(self, board):
         return {"ecppack_options": ["--compress"]}
-
-    def cell_models(self) -> str:
-        return _models()
 
     def pll(self, board, ports):
         found = self.dividers(board.clock_mhz, board.core_mhz)
@@ -70,69 +67,3 @@ class Ecp5(NextpnrFamily):
             i_PLLWAKESYNC=0, i_ENCLKOP=0,
             o_CLKOP=ports.clock, o_LOCK=ports.locked,
         )  # fmt: skip
-
-
-def _models() -> str:
-    """Returns models that complete Yosys's."""
-    ports, parameters, wires, connections = [], "", "", []
-    other, beyond = [], ["DATA_WIDTH_A > 18", "DATA_WIDTH_A != DATA_WIDTH_B"]
-    for side, low in (("A", "a"), ("B", "b")):
-        data, address = bits(f"DI{side}", 18), bits(f"AD{side}", 14)
-        selects = bits(f"CS{side}", 3)
-        names = [f"{name}{side}" for name in ("CE", "OCE", "CLK", "WE", "RST")]
-        ports.append(f"  input {data}, {address}, {selects}, {', '.join(names)}")
-        ports.append(f"  output {bits(f'DO{side}', 18)}")
-        for name in names:
-            parameters += f'  parameter {name}MUX = "{name}";\n'
-            beyond.append(f'{name}MUX != "{name}"')
-        parameters += (
-            f"  parameter DATA_WIDTH_{side} = 18;\n"
-            f'  parameter REGMODE_{side} = "NOREG";\n'
-            f'  parameter CSDECODE_{side} = "0b000";\n'
-            f'  parameter WRITEMODE_{side} = "NORMAL";\n'
-        )
-        beyond += [f'REGMODE_{side} != "NOREG"', f'CSDECODE_{side} != "0b000"']
-        other += [selects, f"RST{side}"]
-        wires += (
-            f"  wire [35:0] do_{low};\n"
-            f"  assign {{{bits(f'DO{side}', 18)}}} = do_{low}[17:0];\n"
-            f'  localparam MODE_{side} = WRITEMODE_{side} == "NORMAL" ? 0 :\n'
-            f'    WRITEMODE_{side} == "WRITETHROUGH" ? 1 : 2;\n'
-        )
-        connections += [
-            f".clk_{low}(CLK{side}), .ce_{low}(CE{side}), .we_{low}(WE{side})",
-            f".ad_{low}({{{address}}}), .di_{low}({{{data}}}), .do_{low}(do_{low})",
-        ]
-    inits, initial = initial_contents("INITVAL", 64, 320)
-    memory = (
-        "module DP16KD (\n" + ",\n".join(ports) + ");\n" + parameters + inits + wires +
-        '  parameter RESETMODE = "SYNC";\n  parameter ASYNC_RESET_RELEASE = "SYNC";\n'
-        '  parameter GSR = "ENABLED";\n  parameter INIT_DATA = "STATIC";\n'
-        "  block_ram #(.WIDTH(DATA_WIDTH_A), .MODE_A(MODE_A), .MODE_B(MODE_B),\n"
-        f"    .BEYOND({' || '.join([*beyond, initial])})) ram (\n    "
-        + ",\n    ".join(connections)
-        + f",\n    .other(|{{{', '.join(other)}}}));\nendmodule\n"
-    )  # fmt: skip
-    multiplier = f"""
-module MULT18X18D (
-  input {bits("A", 18)}, {bits("B", 18)}, {bits("C", 18)}, SIGNEDA, SIGNEDB, SOURCEA, SOURCEB,
-  output {bits("P", 36)});
-  wire [17:0] a = {{{bits("A", 18)}}};
-  wire [17:0] b = {{{bits("B", 18)}}};
-  assign {{{bits("P", 36)}}} = {{{{18{{SIGNEDA & a[17]}}}}, a}} * {{{{18{{SIGNEDB & b[17]}}}}, b}};
-endmodule
-"""
-    pll = """
-module EHXPLLL (
-  input CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP, PHASELOADREG,
-  input PLLWAKESYNC, ENCLKOP,
-  output CLKOP, LOCK);
-  parameter CLKI_DIV = 1, CLKFB_DIV = 1, CLKOP_DIV = 1, CLKOP_CPHASE = 0, CLKOP_FPHASE = 0;
-  parameter FEEDBK_PATH = "", CLKOP_ENABLE = "", PLLRST_ENA = "", INTFB_WAKE = "";
-  parameter STDBY_ENABLE = "", DPHASE_SOURCE = "", OUTDIVIDER_MUXA = "", OUTDIVIDER_MUXB = "";
-  parameter OUTDIVIDER_MUXC = "", OUTDIVIDER_MUXD = "";
-  assign CLKOP = CLKI;
-  assign LOCK = 1;
-endmodule
-"""
-    return BLOCK_RAM + memory + multiplier + pll

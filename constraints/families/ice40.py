@@ -8,19 +8,6 @@ from .spram import SpramPlatform
 
 __all__ = ["Ice40"]
 
-_MODELS = """
-module SB_PLL40_2F_PAD (
-  input PACKAGEPIN, RESETB, BYPASS, output PLLOUTGLOBALA, PLLOUTGLOBALB, LOCK);
-  parameter FEEDBACK_PATH = "SIMPLE", DIVR = 0, DIVF = 0, DIVQ = 0, FILTER_RANGE = 0;
-  parameter PLLOUT_SELECT_PORTA = "GENCLK", PLLOUT_SELECT_PORTB = "GENCLK";
-  reg half = 0;
-  always @(posedge PACKAGEPIN) half <= ~half;
-  assign PLLOUTGLOBALA = PACKAGEPIN;
-  assign PLLOUTGLOBALB = half;
-  assign LOCK = 1;
-endmodule
-"""
-
 
 class Ice40(NextpnrFamily):
     """iCE40 UltraPlus, by nextpnr-ice40 and icepack.
@@ -60,10 +47,8 @@ class Ice40(NextpnrFamily):
     placed = "asc"
     bitstream = "bin"
     library = ("ice40/cells_sim.v", "ice40")
+    models = ("ice40.v",)
     periods = 2
-
-    def cell_models(self):
-        return _MODELS
 
     def pll(self, board, ports):
         found = self.dividers(board.clock_mhz, 2 * board.core_mhz)

@@ -1,6 +1,7 @@
 """Families whose bitstreams nextpnr and a packer make."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from holdfast.constraints.boards import Board
@@ -35,6 +36,8 @@ class NextpnrFamily(Family):
         Suffixes of what placement and the packer make.
     library : tuple of str
         Yosys's models of its cells: a file, and the folder of what that includes.
+    models : tuple of str
+        Files of this folder with models that complete Yosys's own.
     periods : int
         Periods of the simulated clock in one of the core's.
     """
@@ -47,6 +50,7 @@ class NextpnrFamily(Family):
     placed: str
     bitstream: str
     library: tuple[str, str]
+    models: tuple[str, ...] = ()
     periods: int = 1
 
     def options(self, board: Board, time_first: bool) -> list[str]:
@@ -63,4 +67,5 @@ class NextpnrFamily(Family):
 
     def cell_models(self) -> str:
         """Returns Verilog models that complete Yosys's own."""
-        raise NotImplementedError
+        folder = Path(__file__).parent
+        return "".join((folder / name).read_text(encoding="utf-8") for name in self.models)

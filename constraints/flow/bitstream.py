@@ -1,7 +1,4 @@
-"""From a configuration to a bitstream: synthesis, placement and routing, packing, with a cache.
-
-    found = build(find_board("icebreaker"), config, seeds=1, folder=Path("build/bitstream"))
-    found.summary["fmax_mhz"], found.bitstream
+"""The steps of a bitstream: synthesis, placement and routing, packing, with a cache.
 
 Each step leaves a hash of what it was made from beside its result, and one of the result; a step
 whose hashes are still right is not run again, so that a build that was interrupted goes on where it
@@ -36,9 +33,18 @@ from .place_flow import (
     NotInTime,
     PlaceFlow,
 )
-from .yosys_flow import YosysFlow
+from .yosys import run_script
 
-__all__ = ["DESIGN", "Placed", "Synthesized", "check_fit", "pack", "place", "synthesize_board"]
+__all__ = [
+    "DESIGN",
+    "Placed",
+    "Progress",
+    "Synthesized",
+    "check_fit",
+    "pack",
+    "place",
+    "synthesize_board",
+]
 
 Progress = Callable[[str], None]
 
@@ -143,7 +149,7 @@ def synthesize_board(
         for name in outputs:
             (place / name).unlink(missing_ok=True)
         (place / DESIGN).write_text(verilog, encoding="utf-8")
-        YosysFlow.run_script(place, DESIGN, script, outputs, program("yosys"))
+        run_script(place, script, program("yosys"))
         _mark(place, key, outputs)
     cells = json.loads((place / _STATISTICS).read_text(encoding="utf-8"))["modules"][f"\\{TOP}"]
     by_type = cells["num_cells_by_type"]

@@ -10,6 +10,7 @@ import io
 import math
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,8 @@ class PlaceFlow(Edaflow):
         HoldfastError
             A tool failed: names its log.
         """
+        if shutil.which("make") is None:
+            raise HoldfastError("make is missing; install it with `sudo apt install make`.")
         log = Path(self.work_root, LOG)
         # edalize's own runner cannot be stopped.
         least = math.inf

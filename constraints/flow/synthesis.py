@@ -18,7 +18,7 @@ from typing import Any
 from holdfast.constraints.families.base import Cost
 from holdfast.constraints.families.registry import named_family
 
-from .yosys_flow import YosysFlow
+from .yosys import run_script
 
 __all__ = ["Synthesis", "synthesize"]
 
@@ -93,7 +93,7 @@ def _modules(folder: Path, commands: str) -> dict[str, Counter[str]]:
     lines = ["read_verilog design.v", *commands.split("; ")]
     lines.append(f"tee -q -o {statistics.name} stat -json")
     script = "".join(f"{line}\n" for line in lines)
-    YosysFlow.run_script(folder, "design.v", script, [statistics.name])
+    run_script(folder, script)
     modules: dict[str, Any] = json.loads(statistics.read_text(encoding="utf-8"))["modules"]
     return {
         name.removeprefix("\\"): Counter(found["num_cells_by_type"])

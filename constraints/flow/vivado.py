@@ -24,7 +24,7 @@ from holdfast.gen.port.axi import AXI_MEMBERS
 from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.shipped import load_network, shipped
 
-__all__ = ["axi_wrapper", "block_design", "run_project", "write_project"]
+__all__ = ["axi_wrapper", "block_design", "project_command", "run_project", "write_project"]
 
 _WRAPPER = "holdfast_axi"
 _DESIGN = "system"
@@ -109,15 +109,13 @@ def block_design(board: Board) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_project(board: Board, config: AcceleratorConfig, folder: Path) -> str:
-    """Write a complete Vivado project.
+def project_command(board: Board, folder: Path) -> str:
+    """Returns the command that makes the bitstream of a project in `folder`."""
+    return f"make -C {folder} holdfast_{board.name}.bit"
 
-    Returns
-    -------
-    str
-        The command that makes the bitstream in `folder`.
-    """
-    name = f"holdfast_{board.name}"
+
+def write_project(board: Board, config: AcceleratorConfig, folder: Path) -> None:
+    """Writes a complete Vivado project."""
     files = [{"name": "design.v", "file_type": "verilogSource"}]
     write_atomically(folder / "design.v", board_verilog(board, config).encode())
     write_atomically(folder / "config.toml", config.to_toml().encode())
@@ -139,14 +137,13 @@ def write_project(board: Board, config: AcceleratorConfig, folder: Path) -> str:
     shutil.copyfile(board.pin_file, folder / board.pin_file.name)
     files.append({"name": board.pin_file.name, "file_type": "xdc"})
     edam = {
-        "name": name,
+        "name": f"holdfast_{board.name}",
         "files": files,
         "toplevel": top,
         "flow_options": {"part": board.part},
     }
     with contextlib.redirect_stdout(io.StringIO()):
         Vivado(edam, folder).configure()
-    return f"make -C {folder} {name}.bit"
 
 
 def run_project(command: str) -> None:

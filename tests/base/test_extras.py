@@ -73,7 +73,7 @@ def test_other_errors_stay(error):
 
 @pytest.mark.parametrize(
     ("name", "missing", "extra"),
-    [("train", "torch", "nn"), ("train", "brevitas", "nn"), ("bitstream", "edalize", "area")],
+    [("train", "torch", "nn"), ("train", "brevitas", "nn"), ("bitstream", "edalize", "boards")],
 )
 def test_a_command_without_its_extra_ends_in_a_sentence(name, missing, extra, tmp_path):
     program = f"sys.argv[1:] = [{name!r}]\nfrom holdfast.cli import main\nsys.exit(main())"

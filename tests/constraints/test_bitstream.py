@@ -9,7 +9,7 @@ from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.boards import find_board
 from holdfast.constraints.families.base import Cost
-from holdfast.constraints.flow import bitstream, eda_tools
+from holdfast.constraints.flow import bitstream, build, eda_tools
 from holdfast.constraints.flow.bitstream import Placed, check_fit, read_report
 from holdfast.gen.config import AcceleratorConfig
 
@@ -87,8 +87,8 @@ def test_a_damaged_result_is_made_anew(tmp_path, capsys):
 def test_too_slow(folder, smallest, monkeypatch, capsys):
     """Exit code 1, by how much and where, and no bitstream unless forced."""
     slow = Placed(folder, 1, 20.0, -8.333, "register_a to register_b", {}, 1.0)
-    monkeypatch.setattr(command, "place", lambda *_: slow)
-    monkeypatch.setattr(command, "pack", lambda *_: smallest)
+    monkeypatch.setattr(build, "place", lambda *_: slow)
+    monkeypatch.setattr(build, "pack", lambda *_: smallest)
     (folder / "icebreaker/holdfast.bin").unlink(missing_ok=True)
     arguments = ("--board", "icebreaker", "--config", smallest, "--output", folder)
     assert command_line(monkeypatch, *arguments) == 1

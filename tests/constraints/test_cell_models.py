@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.constraints.design.gate_level import with_cells
 from holdfast.constraints.families.registry import FAMILIES
-from holdfast.constraints.flow.yosys_flow import YosysFlow
+from holdfast.constraints.flow.yosys import run_script
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Port
 
@@ -77,7 +77,7 @@ def test_memories(family, tmp_path):
     script = (
         f"read_verilog design.v\n{FAMILIES[family].flat} -top top\nwrite_verilog -noattr out.v\n"
     )
-    YosysFlow.run_script(tmp_path, "design.v", script, ["out.v"])
+    run_script(tmp_path, script)
     netlist = (tmp_path / "out.v").read_text()
     assert all(f"  {name} #(" in netlist for name in CELLS[family])
     model = CompiledModel(with_cells(FAMILIES[family], netlist, "top", ports, "clk"))

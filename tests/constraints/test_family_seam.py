@@ -12,11 +12,10 @@ from holdfast.constraints.design.top import board_rtlil
 from holdfast.constraints.families.base import Cells, Cost, PllLimits
 from holdfast.constraints.families.nextpnr import NextpnrFamily, Program
 from holdfast.constraints.families.registry import FAMILIES
-from holdfast.constraints.flow import eda_tools
+from holdfast.constraints.flow import bitstream, eda_tools
 from holdfast.constraints.flow.bitstream import Synthesized, synthesize_board
 from holdfast.constraints.flow.place_flow import NETLIST, PlaceFlow
 from holdfast.constraints.flow.synthesis import synthesize
-from holdfast.constraints.flow.yosys_flow import YosysFlow
 from holdfast.explore.study import Study
 from holdfast.gen.config import AcceleratorConfig
 
@@ -88,7 +87,7 @@ def test_top_level(board):
 
 
 def test_synthesis_of_a_board(board, tmp_path, monkeypatch):
-    def run(folder, source, script, outputs, yosys):
+    def run(folder, script, yosys):
         (folder / "script").write_text(script)
         (folder / "statistics.json").write_text(
             '{"modules": {"\\\\holdfast_top": {"num_cells_by_type": {"LUT4": 7, "CCU2C": 5}}}}'
@@ -96,7 +95,7 @@ def test_synthesis_of_a_board(board, tmp_path, monkeypatch):
         for name in (NETLIST, "netlist.v"):
             (folder / name).write_text("")
 
-    monkeypatch.setattr(YosysFlow, "run_script", run)
+    monkeypatch.setattr(bitstream, "run_script", run)
     made = synthesize_board(board, SMALL, tmp_path, lambda _: None)
     assert made.cost == Cost(lut=14)
     assert "synth_ecp5 -noccu2 -top holdfast_top -run coarse:" in (

@@ -12,7 +12,7 @@ from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.boards import find_board
 from holdfast.constraints.families.base import Cost
-from holdfast.constraints.flow import bitstream
+from holdfast.constraints.flow import bitstream, build
 from holdfast.constraints.flow.bitstream import REPORT, Placed, Synthesized
 from holdfast.constraints.flow.place_flow import (
     GROWN,
@@ -140,11 +140,11 @@ def test_other_seeds_go_on(monkeypatch, capsys, tmp_path):
             raise NotRouted(f"no way for {seed}.")
         return dataclasses.replace(placed, seed=seed, fmax_mhz=80 + seed)
 
-    monkeypatch.setattr(command, "synthesize_board", lambda *_: Synthesized(tmp_path, Cost(), {}))
-    monkeypatch.setattr(command, "place", place)
+    monkeypatch.setattr(build, "synthesize_board", lambda *_: Synthesized(tmp_path, Cost(), {}))
+    monkeypatch.setattr(build, "place", place)
     image = tmp_path / "top.bit"
     image.write_bytes(b"bits")
-    monkeypatch.setattr(command, "pack", lambda *_: image)
+    monkeypatch.setattr(build, "pack", lambda *_: image)
     small = tmp_path / "small.toml"
     small.write_text(AcceleratorConfig(rows=1, cols=1, act_depth=64).to_toml())
     words = ["constraints", "--board", board.name, "--config", str(small), "--seeds", "3"]

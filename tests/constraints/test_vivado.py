@@ -15,8 +15,9 @@ from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.boards import find_board
 from holdfast.constraints.families.base import Cost
+from holdfast.constraints.flow import build
 from holdfast.constraints.flow.bitstream import Synthesized
-from holdfast.constraints.flow.vivado import axi_wrapper, write_project
+from holdfast.constraints.flow.vivado import axi_wrapper, project_command, write_project
 from holdfast.constraints.zynq import network_file, registers_file
 from holdfast.constraints.zynq_driver import Holdfast, HoldfastBoardError
 from holdfast.gen.config import AcceleratorConfig
@@ -56,8 +57,9 @@ SMALL = AcceleratorConfig(
 def project(request, tmp_path_factory):
     """A project with a small accelerator: its scripts are those of any."""
     folder = tmp_path_factory.mktemp(request.param)
-    said = write_project(find_board(request.param), SMALL, folder)
-    assert said == f"make -C {folder} holdfast_{request.param}.bit"
+    board = find_board(request.param)
+    write_project(board, SMALL, folder)
+    assert project_command(board, folder) == f"make -C {folder} holdfast_{request.param}.bit"
     return request.param, folder
 
 
@@ -101,13 +103,14 @@ def test_command(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("sys.argv", ["c", "--board", "arty_a7_100", "--output", str(tmp_path)])
     # Synthesis has its own tests, and Vivado may be installed where they run.
     design = Synthesized(tmp_path, Cost(lut=100, ff=200, dsp=3, mem=4.5), {})
-    monkeypatch.setattr(command, "synthesize_board", lambda *_: design)
+    monkeypatch.setattr(build, "synthesize_board", lambda *_: design)
     monkeypatch.setattr("shutil.which", lambda name, **_: None if name == "vivado" else name)
-    monkeypatch.setattr(command, "write_project", lambda *_: "make -C folder top.bit")
+    monkeypatch.setattr(build, "write_project", lambda *_: None)
     assert run(command.app) == 0
     out = capsys.readouterr().out
     assert "Vivado is not installed here, so it was not run" in out
-    assert "where it is: make -C folder top.bit" in out
+    made = f"make -C {tmp_path}/arty_a7_100 holdfast_arty_a7_100.bit"
+    assert f"where it is: {made}" in " ".join(out.split())
     summary = json.loads((tmp_path / "arty_a7_100/summary.json").read_text())
     assert (summary["lut"], summary["ff"], summary["dsp"], summary["bram"]) == (100, 200, 3, 4.5)
     assert summary["met"] is summary["fmax_mhz"] is summary["bitstream"] is None

@@ -334,7 +334,7 @@ def test_recommend_without_an_exploration(place, capfd, tmp_path, content, messa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "recommend needs --max-lut, --min-accuracy or --max-sdc."),
+        ([], "recommend needs --min-accuracy, --max-sdc, --max-lut or --max-cycles."),
         (["--max-lut", "0"], "--max-lut must be 1 to 1,000,000,000, not 0."),
         (["--min-accuracy", "101"], "--min-accuracy must be 0 to 100, not 101.0."),
         (["--max-sdc", "2"], "--max-sdc must be between 0 and 1"),

@@ -1,15 +1,11 @@
-"""What the Verilog models of block RAM have in common.
+// What the models of block RAM have in common.
+//
+// The files beside this model the cells that Yosys knows only by their ports. They have only what
+// Holdfast makes of the cells: symmetric widths, no output registers, no initial contents, no
+// resets, one clock; a PLL passes its input on. They stop the simulation where a netlist asks for
+// more. What Yosys leaves undefined, a word read while the other port writes it, comes back wrong
+// in every bit that is written: a design that used it would fail.
 
-Models of device cells that Yosys knows only by their ports: RAM, multipliers, PLLs. They have only
-what `constraints` makes of them: symmetric widths, no output registers, no initial contents,
-no resets, one clock; a PLL passes its input on. The models stop the simulation where a netlist asks
-for more. What Yosys leaves undefined, a word read while the other port writes it, comes back wrong
-in every bit that is written: a design that used it would fail.
-"""
-
-__all__ = ["BLOCK_RAM", "bits", "initial_contents"]
-
-BLOCK_RAM = """
 module block_ram (
   input clk_a, ce_a, we_a, clk_b, ce_b, we_b, other, input [13:0] ad_a, ad_b,
   input [35:0] di_a, di_b, output reg [35:0] do_a, do_b);
@@ -49,16 +45,3 @@ module block_ram (
       else if (MODE_B == OLD) do_b <= memory[at_b];
     end
 endmodule
-"""
-
-
-def bits(name: str, width: int) -> str:
-    """Names the single bits of a port, the highest first."""
-    return ", ".join(f"{name}{bit}" for bit in reversed(range(width)))
-
-
-def initial_contents(name: str, count: int, width: int) -> tuple[str, str]:
-    """Returns parameters of the initial contents, and all of them in one expression."""
-    names = [f"{name}_{index:02X}" for index in range(count)]
-    text = "".join(f"  parameter [{width - 1}:0] {name} = 0;\n" for name in names)
-    return text, f"{{{', '.join(names)}}} != 0"

@@ -1,0 +1,1 @@
+"""What points are weighed by, one objective a file."""
