@@ -5,7 +5,7 @@
     logits = accelerator.run(images)
 
 What is said is plain data: ``(address, bytes)`` writes, and addresses to read. `Accelerator` sends
-it through any `sim.transport.Transport`; cocotb testbenches send it through `sim.cocotb.host.Host`.
+it through any `sim.transport.Transport`; simulations send it through `sim.host.Host`.
 """
 
 from collections import Counter

@@ -15,7 +15,7 @@ MARKUP = re.compile(r"\[/?(?:(?:bold|dim|italic|red|green|yellow|blue|cyan|magen
 OPENS = {"open", "read_text", "write_text", "NamedTemporaryFile", "TemporaryFile", "fdopen"}
 RUNS = {"run", "Popen", "check_output"}
 # What they print is read by the process that started the simulator.
-BENCHES = ("sim/cocotb/network_bench.py", "fault/injection/cocotb_bench.py")
+BENCHES = ("fault/injection/cocotb_bench.py",)
 # It runs on a board, without this project.
 ALONE = "constraints/zynq_driver.py"
 

@@ -31,10 +31,11 @@ from numpy.typing import NDArray
 from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
 from holdfast.sim.cocotb.build import parameters, write_results
-from holdfast.sim.cocotb.register_port import RegisterBus
+from holdfast.sim.cocotb.pins import CocotbPins
 from holdfast.sim.cocotb.state import Contents, FlipFlops, Memories, Values, changed
 from holdfast.sim.driver import chunk_writes, loads, network_writes
 from holdfast.sim.machine.banks import banks_before, banks_of, check_written, words_of
+from holdfast.sim.register_port import RegisterPort
 
 from .observation import (
     ANSWERS,
@@ -96,7 +97,7 @@ class Bench:
         self.span = trace_cycles(job.program)
         self.begin = 0
         self.interrupted = 0
-        self.bus = RegisterBus(dut)
+        self.bus = RegisterPort(CocotbPins(dut))
         self.flip_flops = FlipFlops(dut, job.netlist)
         self.memories = Memories(dut, job.netlist)
         self.accumulators = job.netlist.names(Role.ACCUMULATOR_WORDS)

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
-from holdfast.sim.compiled.bus import CompiledBus
+from holdfast.sim.compiled.bus import CompiledBus, CompiledPins
 from holdfast.sim.compiled.model import CompiledModel
-from holdfast.sim.compiled.register_port import CompiledRegisterBus
 from holdfast.sim.driver import chunk_writes, loads, network_writes
+from holdfast.sim.host import complete
 from holdfast.sim.machine.banks import banks_before, banks_of, check_written, words_of
+from holdfast.sim.register_port import RegisterPort
 
 from .observation import (
     ANSWERS,
@@ -174,16 +175,16 @@ class CompiledBench:
 
     def _begin(self, model: CompiledModel) -> bool:
         """The host's writes up to the start; whether the port took them."""
-        bus = CompiledRegisterBus(model)
+        port = _port(model)
         writes = start_writes(self.job, self.step)
-        return all(bus.write(name, value) for name, value in writes.items())
+        return all(complete(port.write(name, value)) for name, value in writes.items())
 
     def _end(self, model: CompiledModel, begin: int, interrupted: int | None) -> Ending:
         """Let the pipelines drain and read what the host reads."""
         cycles = self.limit if interrupted is None else interrupted
         model.step(max(1, begin + cycles + DRAIN + 1 - model.cycles))
-        bus = CompiledRegisterBus(model)
-        answers = [bus.read(name) for name in ANSWERS]
+        port = _port(model)
+        answers = [complete(port.read(name)) for name in ANSWERS]
         model.step(2)
         return Ending.of(cycles, interrupted is not None, answers)
 
@@ -215,13 +216,18 @@ class CompiledBench:
             model.write_memory(name, words)
         for name in self.accumulators:
             model.write_memory(name, np.zeros_like(model.read_memory(name)))
-        CompiledRegisterBus(model).quiet()
+        _port(model)
         model.step(DRAIN)
 
     def _reset(self) -> None:
-        CompiledRegisterBus(self.golden).quiet()
+        _port(self.golden)
         self.golden.reset(3)
         self.golden.step(DRAIN)
+
+
+def _port(model: CompiledModel) -> RegisterPort:
+    """Returns the model's port, at which nothing is offered."""
+    return RegisterPort(CompiledPins(model))
 
 
 def _flip(model: CompiledModel, fault: Fault) -> None:

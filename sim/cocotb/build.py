@@ -4,13 +4,16 @@
     results = run_cocotb(build, "tests.sim.bench", parameters={"seed": 1})
 
 In the testbench module, a cocotb test gets its parameters from `parameters()` and may hand data
-back with `write_results(data)`, which `run_cocotb` returns.
+back with `write_results(data)`, as often as it likes: `run_cocotb` passes each on as it comes, and
+returns the last.
 
 Ports, flip-flops and memories are readable and writable from the testbench, other signals are not:
 making every wire public is what makes Verilated designs slow. Waveforms hold all of them.
 """
 
+import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -24,7 +27,6 @@ from xml.etree import ElementTree
 import find_libpython
 from cocotb_tools import config as cocotb_config
 
-from holdfast.base.console import console
 from holdfast.base.errors import HoldfastError
 from holdfast.base.leftovers import scratch
 from holdfast.base.processes import child, kill
@@ -106,8 +108,8 @@ def run_cocotb(
     seed: int | None = None,
     waves: Path | None = None,
     folder: Path | None = None,
-    on_line: Callable[[str], None] | None = None,
-    quiet: bool = True,
+    on_result: Callable[[Any], None] = lambda result: None,
+    on_line: Callable[[str], None] = lambda line: None,
     timeout: float | None = None,
 ) -> Any:
     """Runs the cocotb tests of a module on `build`, in a process of its own.
@@ -126,17 +128,16 @@ def run_cocotb(
         VCD file to write; needs a build with waves.
     folder : Path
         Working folder of the simulation, kept; a temporary one without it.
-    on_line : Callable
-        Called with every line of output as it comes.
-    quiet : bool
-        Keep the output to :func:`on_line` and error messages instead of printing it.
+    on_result, on_line : Callable
+        Called with everything that the testbench gives to `write_results`, and with every line of
+        output, as they come.
     timeout : float
         Seconds after which the simulation is ended.
 
     Returns
     -------
     Any
-        What the testbench gave to `write_results`, or None.
+        What the testbench gave to `write_results` last, or None.
 
     Raises
     ------
@@ -145,53 +146,69 @@ def run_cocotb(
     """
     if waves is not None and not build.waves:
         raise ValueError("waveforms need build_cocotb(netlist, waves=True)")
-    if folder is None:
-        with scratch() as temporary:
-            return run_cocotb(
-                build, test_module, parameters=parameters, testcase=testcase, seed=seed,
-                waves=waves, folder=temporary, on_line=on_line, quiet=quiet,
-                timeout=timeout,
-            )  # fmt: skip
-    folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    outcome, results = folder / "outcome.xml", folder / "results.json"
-    outcome.unlink(missing_ok=True)
-    results.unlink(missing_ok=True)
-    (folder / "parameters.json").write_text(json.dumps(dict(parameters or {})), encoding="utf-8")
+    with contextlib.nullcontext(folder) if folder is not None else scratch() as place:
+        place = place.resolve()
+        place.mkdir(parents=True, exist_ok=True)
+        outcome, results = place / "outcome.xml", _Results(place / "results.jsonl", on_result)
+        outcome.unlink(missing_ok=True)
+        (place / "parameters.json").write_text(json.dumps(dict(parameters or {})), encoding="utf-8")
+        command = [str(build.executable)]
+        if waves is not None:
+            waves.parent.mkdir(parents=True, exist_ok=True)
+            command += ["--trace", "--trace-file", str(waves.resolve())]
+        environment = _environment(build, test_module) | {
+            "COCOTB_RESULTS_FILE": str(outcome),
+            _PARAMETERS: str(place / "parameters.json"),
+            _RESULTS: str(results.path),
+        }
+        if testcase is not None:
+            environment["COCOTB_TEST_FILTER"] = testcase
+        if seed is not None:
+            environment["COCOTB_RANDOM_SEED"] = str(seed)
 
-    command = [str(build.executable)]
-    if waves is not None:
-        waves.parent.mkdir(parents=True, exist_ok=True)
-        command += ["--trace", "--trace-file", str(waves.resolve())]
-    environment = _environment(build, test_module) | {
-        "COCOTB_RESULTS_FILE": str(outcome),
-        _PARAMETERS: str(folder / "parameters.json"),
-        _RESULTS: str(results),
-    }
-    if testcase is not None:
-        environment["COCOTB_TEST_FILTER"] = testcase
-    if seed is not None:
-        environment["COCOTB_RANDOM_SEED"] = str(seed)
-
-    def show(line: str) -> None:
-        if on_line is not None:
+        def show(line: str) -> None:
+            results.take()
             on_line(line)
-        if not quiet:
-            console.print(line)
 
-    code, tail = _stream(command, folder, environment, show, timeout)
-    _check(outcome, code, tail, test_module)
-    return json.loads(results.read_text(encoding="utf-8")) if results.exists() else None
+        code, tail = _stream(command, place, environment, show, timeout)
+        _check(outcome, code, tail, test_module)
+        results.take()
+        return results.last
 
 
 def parameters() -> dict[str, Any]:
-    """In a testbench: the parameters that `run_cocotb` was given."""
+    """Returns, in a testbench, the parameters that `run_cocotb` was given."""
     return json.loads(Path(os.environ[_PARAMETERS]).read_text(encoding="utf-8"))
 
 
 def write_results(data: Any) -> None:
-    """In a testbench: what `run_cocotb` returns."""
-    Path(os.environ[_RESULTS]).write_text(json.dumps(data), encoding="utf-8")
+    """Hands, in a testbench, data to `run_cocotb`; they must fit into JSON."""
+    with Path(os.environ[_RESULTS]).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(data) + "\n")
+    # A line of output is what makes the other side look at the file.
+    logging.getLogger("cocotb").info("wrote a result")
+
+
+class _Results:
+    """What a testbench has written so far, a line of JSON each."""
+
+    def __init__(self, path: Path, on_result: Callable[[Any], None]):
+        path.write_bytes(b"")
+        self.path = path
+        self.last: Any = None
+        self._on_result = on_result
+        self._taken = 0
+
+    def take(self) -> None:
+        """Passes on what has come whole since the last time."""
+        with self.path.open("rb") as file:
+            file.seek(self._taken)
+            lines = file.read().splitlines(keepends=True)
+        for line in lines:
+            if line.endswith(b"\n"):
+                self._taken += len(line)
+                self.last = json.loads(line)
+                self._on_result(self.last)
 
 
 def _at_run_time(libraries: Path) -> list[str]:

@@ -1,27 +1,26 @@
-"""The host in a cocotb testbench: clock, reset, AXI master, and the driver's operations on it."""
+"""The host in a cocotb testbench: clock, reset, AXI master.
+
+host = await start_host(dut)
+await host.load(program)
+"""
 
 import logging
 import random
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cocotb
-import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, First, RisingEdge, SimTimeoutError, with_timeout
-from numpy.typing import NDArray
 
-from holdfast.nn.compiler.program import Program, Step
-from holdfast.sim import driver
-from holdfast.sim.driver import REGISTER
+from holdfast.sim.host import Host
 
 with warnings.catch_warnings():
     # cocotbext-axi 0.1.28 still uses names that cocotb 2 deprecates.
     warnings.simplefilter("ignore")
     from cocotbext.axi import AxiBus, AxiMaster, AxiResp
 
-__all__ = ["Host", "RunResult"]
+__all__ = ["AxiPort", "start_host"]
 
 PERIOD_NS = 10
 
@@ -29,28 +28,8 @@ _ANSWER = 10_000
 """Cycles in which the bus has to answer an access, and each word of it, under any back-pressure."""
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """How a run ended.
-
-    Attributes
-    ----------
-    cycles : int
-        Clock cycles from the one that accepts the start write's data to the interrupt, counted by
-        the testbench.
-    status : int
-        The status register; 0 if the run did not end.
-    ended : bool
-        Whether the interrupt came before the limit.
-    """
-
-    cycles: int
-    status: int
-    ended: bool
-
-
-class Host:
-    """One accelerator and its bus master.
+class AxiPort:
+    """`sim.host.Port` of a device under test: a bus master of cocotbext-axi, and the interrupt.
 
     Parameters
     ----------
@@ -74,100 +53,45 @@ class Host:
             for number, channel in enumerate(channels):
                 channel.set_pause_generator(_pauses(stall, seed * 8 + number))
 
-    @classmethod
-    async def start(cls, dut, stall: float = 0.0, seed: int = 0) -> "Host":
-        """Start the clock and reset."""
-        Clock(dut.clk, PERIOD_NS, unit="ns").start()
-        dut.rst.value = 1
-        host = cls(dut, stall, seed)
-        await host.reset()
-        return host
-
     async def reset(self) -> None:
-        """Reset for three cycles; memories keep their contents."""
+        """Resets for three cycles; memories keep their contents."""
         self.dut.rst.value = 1
         await ClockCycles(self.dut.clk, 3)
         self.dut.rst.value = 0
         await RisingEdge(self.dut.clk)
 
-    async def write(self, writes) -> None:
-        """Send ``(address, bytes)`` writes; an error response is an AssertionError."""
-        for address, data in writes:
-            response = await _answered(
-                self.axi.write(address, data), f"write to {address:#x}", len(data)
-            )
-            assert response.resp == AxiResp.OKAY, f"write to {address:#x}: {response.resp!r}"
+    @property
+    def cycles(self) -> int:
+        """Counts clock cycles since the clock was started."""
+        return round(cocotb.utils.get_sim_time("ns") / PERIOD_NS)
+
+    async def write(self, address: int, data: bytes) -> None:
+        """Writes bytes; an error response is an AssertionError."""
+        await _answered(self.axi.write(address, data), f"write to {address:#x}", len(data))
 
     async def read(self, address: int, length: int) -> bytes:
+        """Reads bytes; an error response is an AssertionError."""
         response = await _answered(
             self.axi.read(address, length), f"read from {address:#x}", length
         )
-        assert response.resp == AxiResp.OKAY, f"read from {address:#x}: {response.resp!r}"
         return bytes(response.data)
 
-    async def write_register(self, name: str, value: int) -> None:
-        await self.write([(REGISTER[name], value.to_bytes(4, "little"))])
-
-    async def read_register(self, name: str) -> int:
-        return int.from_bytes(await self.read(REGISTER[name], 4), "little")
-
-    async def load(self, program: Program) -> None:
-        """Descriptors, parameters and weights."""
-        await self.write(driver.network_writes(program))
-
-    async def write_tensor(self, program: Program, name: str, codes: NDArray[np.integer]) -> None:
-        await self.write(driver.tensor_writes(program, name, codes))
-
-    async def read_tensor(self, program: Program, name: str) -> NDArray[np.int8]:
-        """A stored tensor, codes [C, H, W]."""
-        data = await self.read(*driver.tensor_range(program, name))
-        words = driver.lanes_from_bytes(data, program.config.word_lanes)
-        return program.tensor_codes(name, words)
-
-    async def begin(self, first: int, count: int, **settings: bool) -> None:
-        """Start descriptors; returns in the cycle that accepts the start write's data."""
-        await self.write_register("first", first)
-        await self.write_register("count", count)
-        word = driver.control_word(start=True, interrupt=True, **settings)
+    async def post(self, address: int, value: int) -> None:
+        """Writes a register and returns in the cycle that accepts it, before the answer."""
         accepted = cocotb.start_soon(self._accepted())
-        cocotb.start_soon(self.write_register("control", word))
-        await _answered(accepted, "start of a run", 4)
+        cocotb.start_soon(self.write(address, value.to_bytes(4, "little")))
+        await _limited(accepted, f"write to {address:#x}", 4)
 
-    async def finish(self, limit: int) -> RunResult:
-        """Wait for the interrupt, at most ``limit`` cycles from now."""
-        begin = cocotb.utils.get_sim_time("ns")
-        ended = True
-        # The interrupt of the run before goes down one cycle after the start is accepted.
-        await ClockCycles(self.dut.clk, 3)
-        if not self.dut.interrupt.value:
-            timeout = ClockCycles(self.dut.clk, limit)
-            ended = await First(RisingEdge(self.dut.interrupt), timeout) is not timeout
-        cycles = round((cocotb.utils.get_sim_time("ns") - begin) / PERIOD_NS)
-        status = await self.read_register("status") if ended else 0
-        return RunResult(cycles, status, ended)
+    async def step(self, cycles: int) -> None:
+        """Lets clock cycles pass."""
+        await ClockCycles(self.dut.clk, cycles)
 
-    async def run(
-        self, program: Program, step: Step, limit: int = 10_000_000, **settings: bool
-    ) -> RunResult:
-        """Run one step of a program to its end, streaming its weights where they do not fit."""
-        plan = driver.loads(program, step.first, step.count)
-        early = [load for load in plan if load.after <= step.first]
-        for load in early:
-            await self.write(driver.chunk_writes(load.chunk))
-        if plan:
-            await self.write_register("ready", early[-1].ready)
-        await self.begin(step.first, step.count, **settings)
-        streaming = cocotb.start_soon(self._stream(plan[len(early) :]))
-        run = await self.finish(limit)
-        streaming.cancel()
-        return run
-
-    async def _stream(self, plan: list[driver.Load]) -> None:
-        for load in plan:
-            while driver.status_part(await self.read_register("status"), "index") < load.after:
-                pass
-            await self.write(driver.chunk_writes(load.chunk))
-            await self.write_register("ready", load.ready)
+    async def wait_interrupt(self, limit: int) -> bool:
+        """Waits for the interrupt, at most `limit` cycles; tells whether it came."""
+        if self.dut.interrupt.value:
+            return True
+        timeout = ClockCycles(self.dut.clk, limit)
+        return await First(RisingEdge(self.dut.interrupt), timeout) is not timeout
 
     async def _accepted(self) -> None:
         dut = self.dut
@@ -177,8 +101,24 @@ class Host:
                 return
 
 
+async def start_host(dut, stall: float = 0.0, seed: int = 0) -> Host:
+    """Starts the clock, resets, and returns the host; parameters as of `AxiPort`."""
+    Clock(dut.clk, PERIOD_NS, unit="ns").start()
+    dut.rst.value = 1
+    port = AxiPort(dut, stall, seed)
+    await port.reset()
+    return Host(port)
+
+
 async def _answered(access, what: str, length: int):
-    """Its result; an AssertionError if there is none within the limit for so many bytes."""
+    """Returns the response to an access; an error is an AssertionError."""
+    response = await _limited(access, what, length)
+    assert response.resp == AxiResp.OKAY, f"{what}: {response.resp!r}"
+    return response
+
+
+async def _limited(access, what: str, length: int):
+    """Returns its result; an AssertionError if there is none within the limit for so many bytes."""
     limit = _ANSWER * (1 + length // 4)
     try:
         return await with_timeout(access, limit * PERIOD_NS, "ns")

@@ -15,15 +15,36 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from holdfast.sim.host import complete
+from holdfast.sim.register_port import RegisterPort
 from holdfast.sim.transport import AccessRefused, BusError
 
 from .model import CompiledModel
 
-__all__ = ["BusError", "CompiledBus"]
+__all__ = ["BusError", "CompiledBus", "CompiledPins"]
 
 _BEAT = 4
 _BURST = 256 * _BEAT
-_WORD_SIZE, _INCREMENTING = 2, 1
+
+
+class CompiledPins:
+    """`sim.register_port.Pins` of a model; its coroutine never waits.
+
+    Parameters
+    ----------
+    model : CompiledModel
+        Of an accelerator.
+    """
+
+    def __init__(self, model: CompiledModel):
+        self._model = model
+        self.drive = model.poke
+
+    async def edge(self, *names: str) -> list[int]:
+        """Passes the next rising edge and returns what some outputs were just before it."""
+        values = [self._model.peek(name) for name in names]
+        self._model.step()
+        return values
 
 
 class CompiledBus:
@@ -42,11 +63,8 @@ class CompiledBus:
     def __init__(self, model: CompiledModel, timeout: int = 10_000):
         self.model = model
         self.timeout = timeout
-        for channel in ("aw", "ar"):
-            model.poke(f"s_axi_{channel}size", _WORD_SIZE)
-            model.poke(f"s_axi_{channel}burst", _INCREMENTING)
-        model.poke("s_axi_bready", 1)
-        model.poke("s_axi_rready", 1)
+        self._port = RegisterPort(CompiledPins(model), timeout)
+        self.quiet = self._port.quiet
 
     def write(self, address: int, data: bytes) -> None:
         """Writes bytes from `address` on."""
@@ -97,11 +115,6 @@ class CompiledBus:
         """Reads one register."""
         return int.from_bytes(self.read(address, _BEAT), "little")
 
-    def quiet(self) -> None:
-        """Withdraws whatever is being offered."""
-        for channel in ("aw", "w", "ar"):
-            self.model.poke(f"s_axi_{channel}valid", 0)
-
     def wait_interrupt(self, limit: int) -> bool:
         """Runs until the interrupt, at most `limit` cycles; tells whether it came."""
         model = self.model
@@ -117,15 +130,8 @@ class CompiledBus:
 
     def _offer(self, channel: str) -> None:
         """Holds valid until the subordinate has taken the beat."""
-        model = self.model
-        model.poke(f"s_axi_{channel}valid", 1)
-        for _ in range(self.timeout):
-            taken = model.peek(f"s_axi_{channel}ready")
-            model.step()
-            if taken:
-                model.poke(f"s_axi_{channel}valid", 0)
-                return
-        raise BusError(f"the bus took no beat on {channel} within {self.timeout} cycles.")
+        if not complete(self._port.offer(channel)):
+            raise BusError(f"the bus took no beat on {channel} within {self.timeout} cycles.")
 
     def _answer(self, channel: str, what: str, address: int, beats: int) -> list[int]:
         """The beats of an answer; raises if one of them is an error."""

@@ -14,8 +14,9 @@ from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.nn.quantization.clipping import clips
 from holdfast.nn.quantization.quantized import QuantizedNetwork
-from holdfast.sim.compiled.host import CompiledHost
+from holdfast.sim.compiled.host import compiled_host
 from holdfast.sim.compiled.model import CompiledModel
+from holdfast.sim.host import complete
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 CONFIG = AcceleratorConfig(
@@ -74,14 +75,14 @@ def test_the_accelerator_computes_the_same(netlist, channels, stuck):
     program = compile_graph(graph, CONFIG)
     codes = np.random.default_rng(1).integers(-128, 128, graph.nodes[0].shape).astype(np.int8)
     model = StuckModel(netlist)
-    host = CompiledHost(model)
-    host.load(program)
-    host.write_tensor(program, "image", codes)
+    host = compiled_host(model)
+    complete(host.load(program))
+    complete(host.write_tensor(program, "image", codes))
     model.stuck = [stuck]
     for step in program.steps:
         if step.name in ("a", "b"):
-            host.run(program, step, limit=20_000)
-    found = host.read_tensor(program, "b")
+            complete(host.run(program, step, limit=20_000))
+    found = complete(host.read_tensor(program, "b"))
     given = torch.from_numpy(codes[None])
     struck = Golden(faulty_weights(graph, Stuck(stuck))).run(given).outputs["b"][0].numpy()
     np.testing.assert_array_equal(found, struck)

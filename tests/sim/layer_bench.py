@@ -17,8 +17,9 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import Region
 from holdfast.nn.compiler.program import Program, Step
 from holdfast.sim.cocotb.build import parameters, write_results
-from holdfast.sim.cocotb.host import Host
+from holdfast.sim.cocotb.host import start_host
 from holdfast.sim.driver import check_status, lanes_to_bytes, region
+from holdfast.sim.host import Host
 
 LIMIT = 200_000
 
@@ -74,7 +75,7 @@ async def compare(host: Host, case: Case, name: str, label: str, run) -> dict:
 async def run_programs(dut):
     given = parameters()
     cases: list[Case] = pickle.loads(Path(given["cases"]).read_bytes())
-    host = await Host.start(dut, given.get("stall", 0.0), given.get("seed", 0))
+    host = await start_host(dut, given.get("stall", 0.0), given.get("seed", 0))
     results = []
     for number, case in enumerate(cases):
         program = case.program
@@ -87,14 +88,12 @@ async def run_programs(dut):
             name = program.steps[-1].target
             whole = Step(name, (), "", "", first=0, count=len(program.descriptors))
             run = await host.run(program, whole, LIMIT, **case.guard)
-            assert run.ended, f"{program.graph.network} did not end"
             check_status(run.status, program.config)
             lines.append(await compare(host, case, name, "at once", run))
         else:
             for index, step in enumerate(program.steps):
                 await clear_counters(host)
                 run = await host.run(program, step, LIMIT, **case.guard)
-                assert run.ended, f"{step.name} did not end"
                 check_status(run.status, program.config)
                 later = {other.target for other in program.steps[index + 1 :]}
                 if step.target not in later:

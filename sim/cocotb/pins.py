@@ -1,0 +1,27 @@
+"""The pins of an accelerator in a cocotb testbench, for `sim.register_port.RegisterPort`."""
+
+from cocotb.triggers import RisingEdge
+
+__all__ = ["CocotbPins"]
+
+
+class CocotbPins:
+    """`sim.register_port.Pins` of a device under test.
+
+    Parameters
+    ----------
+    dut
+        cocotb handle of the accelerator.
+    """
+
+    def __init__(self, dut):
+        self._dut = dut
+
+    def drive(self, name: str, value: int) -> None:
+        """Drives an input."""
+        getattr(self._dut, name).value = value
+
+    async def edge(self, *names: str) -> list[int]:
+        """Passes the next rising edge and returns what some outputs were just before it."""
+        await RisingEdge(self._dut.clk)
+        return [int(getattr(self._dut, name).value) for name in names]
