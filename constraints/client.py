@@ -1,11 +1,11 @@
 """``holdfast run``: a network on a board, its answers beside the golden model's.
 
-results = run_images(UartTransport(line), program, images)
+results = run_images(open_transport(link), program, images)
 """
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +37,8 @@ from holdfast.nn.graph.guard_modes import (
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.driver import Accelerator
-from holdfast.sim.transport import Transport, UartTransport, open_serial
+from holdfast.sim.transport.base import Link, Transport
+from holdfast.sim.transport.registry import open_transport, transport_name
 
 from .boards import board_names, find_board
 
@@ -111,13 +112,13 @@ def run_images(
         )  # fmt: skip
 
 
-def _unlocking(transport: UartTransport, results: Iterator[BoardResult]) -> Iterator[BoardResult]:
-    """The results; then the board takes commands of other clients again."""
+def _closing(transport: Transport, results: Iterator[BoardResult]) -> Iterator[BoardResult]:
+    """Yields the results and closes the transport after the last."""
     try:
         yield from results
     finally:
-        if transport.checked:
-            transport.unlock()
+        close: Callable[[], None] = getattr(transport, "close", lambda: None)
+        close()
 
 
 def read_images(place: Path | None, count: int) -> ImageSet:
@@ -166,7 +167,9 @@ def holdfast() -> None:
     }
 )
 def run_command(
-    port: Annotated[str, options.text("Serial port, such as /dev/ttyUSB0 or COM3.")],
+    port: Annotated[
+        str, options.text("Serial port, such as /dev/ttyUSB0 or COM3; sim: for a simulated board.")
+    ],
     model: Annotated[
         str, options.text("Shipped network or .safetensors file.", paths=True)
     ] = "resnet8",
@@ -196,7 +199,7 @@ def run_command(
 ) -> int:
     """Run a network on a board: class, latency and agreement with the golden model."""
     found = find_board(board)
-    if not found.baud:
+    if not found.baud and transport_name(port) == "serial":
         raise HoldfastError(f"{found.title} has no serial port; docs/boards.md has its driver.")
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
     setting = named_guard(guard, chosen)
@@ -204,11 +207,12 @@ def run_command(
     graph = program.graph
     pictures = read_images(images, count)
     check_network(graph.network, graph.nodes[0].shape, graph.classes, pictures)
-    transport = open_serial(port, found.baud if baud is None else baud, timeout, checksum)
+    speed = found.baud if baud is None else baud
+    transport = open_transport(Link(port, chosen, speed, timeout, checksum))
     table = Table("image", "class", "label", "cycles", "ms", "host ms", "golden model")
     exact, kinds = 0, graph.classes
     results = run_images(transport, program, pictures.images, setting)
-    for number, result in enumerate(_unlocking(transport, results)):
+    for number, result in enumerate(_closing(transport, results)):
         exact += result.exact
         label = "" if pictures.labels is None else class_name(int(pictures.labels[number]), kinds)
         told = "equal" if result.exact else f"differs: {class_name(result.expected, kinds)}"

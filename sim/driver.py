@@ -1,11 +1,11 @@
 """What the host says to the accelerator, independent of how it gets there.
 
-    accelerator = Accelerator(open_serial("/dev/ttyUSB0"))
+    accelerator = Accelerator(open_transport(Link("/dev/ttyUSB0")))
     accelerator.load(program)
     logits = accelerator.run(images)
 
 What is said is plain data: ``(address, bytes)`` writes, and addresses to read. `Accelerator` sends
-it through any `sim.transport.Transport`; simulations send it through `sim.host.Host`.
+it through any `sim.transport.base.Transport`; simulations send it through `sim.host.Host`.
 """
 
 from collections import Counter
@@ -28,6 +28,7 @@ from holdfast.gen.layout import (
 from holdfast.nn.compiler.program import Chunk, Program
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.sim.machine.cycles import step_cycles
+from holdfast.sim.transport.base import AccessRefused, Transport
 
 from .registers import (
     REGISTER,
@@ -38,7 +39,6 @@ from .registers import (
     status_part,
     too_long,
 )
-from .transport import AccessRefused, Transport
 
 __all__ = [
     "REGISTER",

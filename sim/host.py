@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.nn.compiler.program import Program, Step
+from holdfast.sim.transport.base import BusError
 
 from . import driver
 from .driver import REGISTER, Write
-from .transport import BusError
 
 __all__ = ["Host", "Port", "RunResult", "complete"]
 

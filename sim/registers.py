@@ -17,8 +17,7 @@ from holdfast.gen.layout import (
     STATUS_MEANINGS,
     Status,
 )
-
-from .transport import AccessRefused, Transport
+from holdfast.sim.transport.base import AccessRefused, Transport
 
 __all__ = [
     "REGISTER",

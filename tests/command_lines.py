@@ -164,7 +164,7 @@ def stop_where_work_begins(monkeypatch) -> None:
     monkeypatch.setattr(build, "program", lambda _: None)
     monkeypatch.setattr(build, "synthesize_board", begins)
     monkeypatch.setattr(client, "generated_images", lambda *_: some)
-    monkeypatch.setattr(client, "open_serial", begins)
+    monkeypatch.setattr(client, "open_transport", begins)
     for room in (train, ptq, ftt):
         monkeypatch.setattr(room, "load_cifar10", known_data(room.load_cifar10, data))
     monkeypatch.setattr(ptq, "clips_on", begins)

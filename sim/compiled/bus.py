@@ -17,7 +17,7 @@ import numpy as np
 
 from holdfast.sim.host import complete
 from holdfast.sim.register_port import RegisterPort
-from holdfast.sim.transport import AccessRefused, BusError
+from holdfast.sim.transport.base import AccessRefused, BusError
 
 from .model import CompiledModel
 

@@ -78,7 +78,7 @@ def test_a_network_of_any_number_of_classes(monkeypatch, capsys, classes):
     pictures = ImageSet("x", np.zeros((1, 3, 32, 32), np.uint8), np.array([last]))
     monkeypatch.setattr(client, "compile_graph", lambda *_, **__: program)
     monkeypatch.setattr(client, "read_images", lambda *_: pictures)
-    monkeypatch.setattr(client, "open_serial", lambda *_: SimpleNamespace(checked=False))
+    monkeypatch.setattr(client, "open_transport", lambda *_: SimpleNamespace(checked=False))
     monkeypatch.setattr(client, "run_images", lambda *_: iter(results))
     assert holdfast(monkeypatch, "--port", "x") == 1
     told = capsys.readouterr().out

@@ -22,7 +22,7 @@ from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.netlist.accelerator import accelerator_netlist
-from holdfast.sim.transport import UartTransport
+from holdfast.sim.transport.serial import UartTransport
 
 pytestmark = pytest.mark.slow
 

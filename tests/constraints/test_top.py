@@ -16,7 +16,7 @@ from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.machine.cycles import step_cycles
-from holdfast.sim.transport import UartTransport
+from holdfast.sim.transport.serial import UartTransport
 
 DIVISOR = 4
 

@@ -33,12 +33,8 @@ from holdfast.sim.driver import (
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.netlist.netlist import Netlist
-from holdfast.sim.transport import (
-    AccessRefused,
-    BusError,
-    UartTransport,
-    open_serial,
-)
+from holdfast.sim.transport.base import AccessRefused, BusError, Link
+from holdfast.sim.transport.serial import UartTransport, open_serial
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=4
@@ -491,7 +487,7 @@ def test_lost_bytes_are_told(serial_netlist):
 def test_serial_port_that_does_not_exist():
     pytest.importorskip("serial")
     with pytest.raises(BusError, match="cannot open /dev/nowhere"):
-        open_serial("/dev/nowhere")
+        open_serial(Link("/dev/nowhere"))
 
 
 def test_status_code_that_does_not_exist():

@@ -36,7 +36,7 @@ from holdfast.sim.driver import (
     tensor_range,
 )
 from holdfast.sim.netlist.accelerator import accelerator_netlist
-from holdfast.sim.transport import AccessRefused
+from holdfast.sim.transport.base import AccessRefused
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=4

@@ -1,9 +1,6 @@
-"""How the driver's reads and writes reach an accelerator.
+"""An accelerator behind a serial line.
 
-    accelerator = Accelerator(open_serial("/dev/ttyUSB0", 115200))
-
-Whatever has the methods of `Transport` will do; `sim.compiled.bus.CompiledBus` is the AXI port of a
-simulated accelerator.
+accelerator = Accelerator(open_serial(Link("/dev/ttyUSB0", baud=115200)))
 """
 
 import time
@@ -12,12 +9,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 from zlib import crc32
 
-from holdfast.base.errors import HoldfastError
 from holdfast.base.extras import needed
 from holdfast.base.options import check_range
 from holdfast.base.text import printable
 from holdfast.gen.layout import REGION_BITS
 from holdfast.gen.port.uart_bridge import LINK_ADDRESS, LINK_BITS, Command
+
+from .base import AccessRefused, BusError, Link
 
 try:
     # Not an OSError; there is none on Windows.
@@ -26,10 +24,7 @@ except ImportError:
     TerminalError = OSError  # type: ignore[assignment, misc]
 
 __all__ = [
-    "AccessRefused",
-    "BusError",
     "ByteStream",
-    "Transport",
     "UartTransport",
     "open_serial",
 ]
@@ -46,32 +41,6 @@ _LOCKED = _HAS_CHECKSUM | 1 << LINK_BITS["locked"][0]
 _UNLOCKED = (0, _HAS_CHECKSUM)
 _NAP = 0.001
 _WORDS = LINK_BITS["words"][0]
-
-
-class BusError(HoldfastError):
-    """An access was refused or had no answer."""
-
-
-class AccessRefused(BusError):
-    """The accelerator answered that the address cannot be accessed, or not now."""
-
-
-class Transport(Protocol):
-    """Reads and writes of whole 32-bit words, lowest byte first.
-
-    A transport that also has ``wait_interrupt(limit: int) -> bool`` waits for the end of a run:
-    at most ``limit`` clock cycles, and tells whether the interrupt came. With others the driver
-    asks the status register again and again.
-
-    One with a true ``checked`` loses and changes nothing. Over others the driver reads back what it
-    writes to registers, and believes a status only when it has read it twice.
-    """
-
-    def write(self, address: int, data: bytes) -> None:
-        """Write bytes from `address` on; raises AccessRefused if any is refused."""
-
-    def read(self, address: int, length: int) -> bytes:
-        """Read `length` bytes from `address` on; raises AccessRefused if any is refused."""
 
 
 class ByteStream(Protocol):
@@ -170,6 +139,11 @@ class UartTransport:
             found += part
         return bytes(found)
 
+    def close(self) -> None:
+        """Lets the bridge take commands of other clients again, where it has a checksum."""
+        if self.checked:
+            self.unlock()
+
     def unlock(self) -> None:
         """Let the bridge take commands without a checksum again, such as those of LiteX's clients;
         if the line is gone there is nothing to do.
@@ -251,21 +225,13 @@ class _Port:
                 end = time.monotonic() + self._timeout
 
 
-def open_serial(
-    port: str, baud: int = 115200, timeout: float = 1.0, checksum: bool | None = None
-) -> UartTransport:
-    """The accelerator on a serial port.
+def open_serial(link: Link) -> UartTransport:
+    """Opens a serial port, such as ``/dev/ttyUSB0`` or ``COM3``.
 
     Parameters
     ----------
-    port : str
-        Such as ``/dev/ttyUSB0`` or ``COM3``.
-    baud : int
-        Bits per second, 1,200 to 12,000,000.
-    timeout : float
-        Seconds without an answer, 0.001 to 3600.
-    checksum : bool or None
-        As of `UartTransport`.
+    link : Link
+        1,200 to 12,000,000 baud, and a timeout of 0.001 to 3600 seconds.
 
     Raises
     ------
@@ -274,16 +240,17 @@ def open_serial(
     HoldfastError
         A value out of its bounds, or pyserial is missing.
     """
-    check_range(*_BAUD, baud=baud)
+    port, timeout = link.place, link.timeout
+    check_range(*_BAUD, baud=link.baud)
     check_range(*_TIMEOUT, timeout=timeout)
     with needed():
         import serial
     try:
-        line = serial.Serial(port, baud, timeout=timeout, write_timeout=timeout)
+        line = serial.Serial(port, link.baud, timeout=timeout, write_timeout=timeout)
     # ValueError and OverflowError: a name with a NUL, a speed that the port does not have.
     except (OSError, ValueError, OverflowError, TerminalError) as error:
         raise BusError(f"cannot open {printable(port, 200)}: {printable(error, 200)}.") from None
-    return UartTransport(_Port(line, timeout), checksum)
+    return UartTransport(_Port(line, timeout), link.checksum)
 
 
 def _checksum(data: bytes) -> bytes:

@@ -20,7 +20,8 @@ from holdfast.sim.compiled.line import SimulatedLine
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import REGISTER, Accelerator
 from holdfast.sim.netlist.netlist import Netlist
-from holdfast.sim.transport import BusError, UartTransport, open_serial
+from holdfast.sim.transport.base import BusError, Link
+from holdfast.sim.transport.serial import UartTransport, open_serial
 from tests.sim.flipped_line import BITS, Session
 
 CONFIG = AcceleratorConfig(
@@ -244,7 +245,7 @@ def test_port_that_vanishes(silent):
         os.close(host)
     try:
         with pytest.raises(BusError, match=r"is gone|cannot open|does not answer"):
-            open_serial(path, timeout=0.01)
+            open_serial(Link(path, timeout=0.01))
     finally:
         os.close(port)
         if silent:
@@ -267,7 +268,7 @@ def test_port_that_sends_nothing(monkeypatch):
     serial = pytest.importorskip("serial")
     monkeypatch.setattr(serial, "Serial", lambda *_, **__: Full())
     with pytest.raises(BusError, match=r"it has taken no byte for 0\.05 s"):
-        open_serial("port", timeout=0.05)
+        open_serial(Link("port", timeout=0.05))
 
 
 @pytest.mark.parametrize(
@@ -279,15 +280,15 @@ def test_port_that_sends_nothing(monkeypatch):
         ({"timeout": 0.0}, "timeout must be 0.001 to 3,600, not 0.0."),
         ({"timeout": float("nan")}, "not nan."),
         ({"timeout": float("inf")}, "not inf."),
-        ({"port": "/dev/\0"}, r"cannot open /dev/\x00: embedded null byte."),
-        ({"port": "/" + "x" * 5000}, "cannot open /xxx"),
-        ({"port": ""}, "cannot open "),
-        ({"port": "/dev/null"}, "cannot open /dev/null"),
+        ({"place": "/dev/\0"}, r"cannot open /dev/\x00: embedded null byte."),
+        ({"place": "/" + "x" * 5000}, "cannot open /xxx"),
+        ({"place": ""}, "cannot open "),
+        ({"place": "/dev/null"}, "cannot open /dev/null"),
     ],
 )
 def test_bad_port(arguments, message):
     pytest.importorskip("serial")
     with pytest.raises(HoldfastError) as caught:
-        open_serial(**{"port": "/dev/nowhere"} | arguments)
+        open_serial(Link(**{"place": "/dev/nowhere"} | arguments))
     assert message in str(caught.value) and len(str(caught.value)) < 500
     assert "\n" not in str(caught.value)
