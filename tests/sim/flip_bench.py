@@ -37,3 +37,10 @@ async def flip_every_bit(dut):
 @cocotb.test(skip=not parameters().get("fail"))
 async def fails(dut):
     raise AssertionError("as it should")
+
+
+@cocotb.test(skip=not parameters().get("tell"))
+async def tells(dut):
+    for number in range(3):
+        write_results({"number": number})
+        await Timer(1, "ns")

@@ -1,11 +1,8 @@
-import errno
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from holdfast.base.errors import HoldfastError
 from holdfast.sim.cocotb.build import (
     SimulationError,
     _at_run_time,
@@ -14,7 +11,7 @@ from holdfast.sim.cocotb.build import (
 )
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.tools import find_tools
-from holdfast.sim.verilate import cached, link
+from holdfast.sim.verilate import link
 from tests.sim.small import Small
 
 BENCH = "tests.sim.flip_bench"
@@ -38,6 +35,20 @@ def test_every_bit_flips_and_reads_back(netlist):
     build = build_cocotb(netlist)
     results = run_cocotb(build, BENCH, parameters=given(netlist), testcase="flip_every_bit")
     assert results == {"flipped": netlist.flip_flop_bits + netlist.memory_bits}
+
+
+def test_results_come_one_by_one(netlist):
+    told = []
+    last = run_cocotb(
+        build_cocotb(netlist), BENCH, parameters=given(netlist, tell=True), testcase="tells",
+        on_result=lambda result: told.append(result["number"]),
+        on_line=lambda line: told.append("line"),
+    )  # fmt: skip
+    assert last == {"number": 2}
+    assert [entry for entry in told if entry != "line"] == [0, 1, 2]
+    # Before the simulation was at its end.
+    assert all("line" in told[told.index(n) :] for n in range(3))
+    assert "line" in told[told.index(0) : told.index(1)]
 
 
 def test_failing_test_raises_its_message(netlist):
@@ -84,43 +95,3 @@ def test_a_program_finds_a_library_in_such_a_folder(tmp_path):
     subprocess.run(shared, cwd=folder, check=True)
     link([folder / "main.cpp"], folder / "main", [f"-L{folder}", *_at_run_time(folder), "-lone"])
     subprocess.run([folder / "main"], cwd=tmp_path, check=True)
-
-
-def test_a_checkout_that_cannot_be_written(tmp_path, monkeypatch):
-    monkeypatch.delenv("HOLDFAST_CACHE", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def read_only(**_):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
-    told = r"^cannot write in folder .*build/cache/kind: Read-only file system; HOLDFAST_CACHE"
-    with pytest.raises(HoldfastError, match=told):
-        cached("kind", ["key"], lambda folder: None)
-
-
-def test_the_cache_moves(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "there"))
-    folder = cached("kind", ["key"], lambda folder: (folder / "whole").touch())
-    assert folder.is_relative_to(tmp_path / "there" / "cache")
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
-
-
-def test_killed_build_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path))
-
-    def killed(folder):
-        (folder / "half").touch()
-        raise KeyboardInterrupt
-
-    def complete(folder):
-        (folder / "whole").touch()
-
-    with pytest.raises(KeyboardInterrupt):
-        cached("kind", ["key"], killed)
-    folder = cached("kind", ["key"], complete)
-    assert {path.name for path in folder.iterdir()} == {"digests.json", "whole"}
-    assert cached("kind", ["key"], killed) == folder
-    with pytest.raises(KeyboardInterrupt):
-        cached("kind", ["other key"], killed)
