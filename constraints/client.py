@@ -24,7 +24,8 @@ from holdfast.base.files import read_bytes
 from holdfast.base.text import printable, reason
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn import options as shared
-from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.data.cifar import generated_images, test_images
 from holdfast.nn.data.images import ImageSet, check_network, class_name
 from holdfast.nn.data.pictures import read_picture

@@ -4,7 +4,8 @@ import numpy as np
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.driver import (
     Write,

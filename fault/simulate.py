@@ -26,9 +26,9 @@ from holdfast.fault.model.fault import Fault
 from holdfast.fault.results.tables import divergence_table, fault_table, interval, pairs_sentence
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn import options as shared
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.configuration import configuration
 from holdfast.nn.compiler.listing import listing as program_listing
-from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, guard_name, named_guard
 from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.cocotb.build import Build, build_cocotb

@@ -21,7 +21,7 @@ from holdfast.constraints.zynq import network_file, registers_file
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import ADDRESS_BITS
 from holdfast.gen.port.axi import AXI_MEMBERS
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.shipped import load_network, shipped
 
 __all__ = ["axi_wrapper", "block_design", "project_command", "run_project", "write_project"]

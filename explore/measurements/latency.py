@@ -10,7 +10,7 @@ from holdfast.base.files import read_json
 from holdfast.base.sources import source_hash
 from holdfast.constraints.speed import program_cycles
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 
 from .networks import load
 

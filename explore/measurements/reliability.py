@@ -19,7 +19,7 @@ from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.results.summary import compare, summarize
 from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.choice import images_for
 from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.nn.graph.pixels import image_codes

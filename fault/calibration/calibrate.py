@@ -31,7 +31,7 @@ from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.results.tables import percent
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.nn import options as shared
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.choice import MOST_IMAGES, images_for
 from holdfast.nn.errors.empirical import SHAPES, Calibration
 from holdfast.nn.errors.exposure import KINDS, graph_work

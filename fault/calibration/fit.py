@@ -31,7 +31,8 @@ from holdfast.fault.campaign.manifest import program_hash
 from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.sampling.plan import phase_bounds
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.errors.empirical import Calibration, Templates
 from holdfast.nn.errors.exposure import (
     KINDS,

@@ -27,7 +27,7 @@ from holdfast.fault.results.report import report
 from holdfast.fault.results.summary import compare, failure_rates, summarize
 from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.cifar import ImageSet
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, named_guard

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.roles import Role
+from holdfast.nn.compiler.lanes import part_words
 from holdfast.nn.compiler.program import Program, Step
-from holdfast.nn.graph.graph import ConcatNode
 from holdfast.sim.netlist.netlist import Netlist
 
 __all__ = ["banks_before", "banks_of", "check_written", "live_after", "signed", "store", "tensor",
@@ -50,13 +50,9 @@ def store(program: Program, step: Step, golden: Mapping[str, Codes], banks: Code
 
 def written(program: Program, step: Step) -> slice:
     """Lanes of a pixel of the target that a step writes: all, but in a concatenation."""
-    node = program.graph[step.target]
-    place = program.places[step.target]
-    if not isinstance(node, ConcatNode):
-        return slice(0, len(place.lanes))
-    width = program.config.word_lanes
-    sizes = [-(-program.graph[name].shape[0] // width) * width for name in node.inputs]
-    return slice(sum(sizes[: step.part]), sum(sizes[: step.part + 1]))
+    words = part_words(program.graph, program.config, step)
+    lanes = program.config.word_lanes
+    return slice(words.start * lanes, words.stop * lanes)
 
 
 def tensor(program: Program, name: str, banks: Codes) -> Codes:

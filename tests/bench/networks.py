@@ -13,7 +13,8 @@ import numpy as np
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import Graph

@@ -14,7 +14,7 @@ from holdfast.constraints.boards import find_board
 from holdfast.constraints.design.gate_level import board_line, gate_model, register_bits
 from holdfast.constraints.flow.bitstream import synthesize_board
 from holdfast.fault.model.space import FaultSpace
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import Graph, InputNode

@@ -7,7 +7,7 @@ import torch
 from holdfast.constraints.boards import find_board
 from holdfast.constraints.client import run_images
 from holdfast.constraints.design.gate_level import board_line, board_model
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import named_guard

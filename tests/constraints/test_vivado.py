@@ -21,7 +21,7 @@ from holdfast.constraints.flow.vivado import axi_wrapper, project_command, write
 from holdfast.constraints.zynq import network_file, registers_file
 from holdfast.constraints.zynq_driver import Holdfast, HoldfastBoardError
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.random_graph import random_graph

@@ -21,7 +21,7 @@ from holdfast.explore.report import report
 from holdfast.explore.study import Study
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.verilog import emit
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data import cifar as data
 from holdfast.nn.graph.golden import Golden, classes
 from holdfast.nn.graph.graph import Graph

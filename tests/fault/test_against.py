@@ -17,7 +17,7 @@ from holdfast.fault.peers.shortcuts import EXACT
 from holdfast.fault.results.summary import summarize
 from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network

@@ -11,7 +11,8 @@ from holdfast.fault.injection.lockstep import FREE
 from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
-from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
 from holdfast.nn.graph.pixels import image_codes

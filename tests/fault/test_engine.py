@@ -12,7 +12,7 @@ from holdfast.fault.injection.lockstep import FREE, Trace
 from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import (
     GUARD_OFF,

@@ -8,7 +8,7 @@ import pytest
 from holdfast.fault.campaign.engine import Engine
 from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.space import FaultSpace
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network

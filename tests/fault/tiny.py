@@ -5,7 +5,8 @@ from functools import cache
 from torch import Tensor
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.pixels import image_codes

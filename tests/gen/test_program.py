@@ -5,7 +5,7 @@ import pytest
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.graph import (
     AddNode,
     AvgPoolNode,

@@ -12,7 +12,7 @@ from typing import Any
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.graph import Graph
 from tests.nn.mutations import check_sentence, mutated_bytes, mutated_json, survey
 

@@ -3,8 +3,8 @@ from itertools import combinations
 import pytest
 
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.listing import lifetimes, listing
-from holdfast.nn.compiler.program import compile_graph
 from holdfast.nn.graph.shipped import load_network
 
 

@@ -9,7 +9,7 @@ import torch
 
 from holdfast.base.command import run
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.cifar import Cifar10, ImageSet
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.pixels import image_codes

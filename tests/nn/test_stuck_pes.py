@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.errors.golden_faults import faulty_logits, faulty_weights
 from holdfast.nn.errors.stuck_pes import StuckPEs
 from holdfast.nn.graph.golden import Golden

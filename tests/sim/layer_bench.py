@@ -86,7 +86,8 @@ async def run_programs(dut):
         if case.at_once:
             await clear_counters(host)
             name = program.steps[-1].target
-            whole = Step(name, (), "", "", first=0, count=len(program.descriptors))
+            every = tuple(d for step in program.steps for d in step.descriptors)
+            whole = Step(name, (), "", "", (), name, descriptors=every)
             run = await host.run(program, whole, LIMIT, **case.guard)
             check_status(run.status, program.config)
             lines.append(await compare(host, case, name, "at once", run))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import ROUNDINGS, AcceleratorConfig
 from holdfast.gen.protection.range_guard import fixed_bound
-from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.golden import Golden
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.genotype import cell_network
 from holdfast.nn.networks.random_graph import random_graph

@@ -14,7 +14,7 @@ from holdfast.gen.accelerator import Accelerator as Design
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import COUNTERS, INTERFACE
 from holdfast.gen.port.uart_bridge import UartBridge
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.nn.graph.pixels import image_codes

@@ -17,7 +17,7 @@ import torch
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import MAGIC, Status
 from holdfast.gen.verilog import REFERENCES, emit
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.sim.driver import (
     REGISTER,

@@ -11,7 +11,8 @@ import torch
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.protection.range_guard import fixed_bound
-from holdfast.nn.compiler.program import Program, compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import ConvNode, Graph
 from holdfast.sim.cocotb.build import build_cocotb, run_cocotb

@@ -6,7 +6,7 @@ import pytest
 from holdfast.base.command import run
 from holdfast.constraints import client
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.driver import Accelerator

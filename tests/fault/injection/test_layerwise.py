@@ -20,7 +20,7 @@ from holdfast.fault.outcome.verdict import EFFECTS
 from holdfast.fault.results.layers import summarize
 from holdfast.fault.sampling.sample import sample
 from holdfast.gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GuardSettings
 from holdfast.sim.machine.banks import tensor

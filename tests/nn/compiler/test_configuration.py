@@ -4,8 +4,8 @@ import pytest
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.configuration import configuration
-from holdfast.nn.compiler.program import compile_graph
 from tests.fault.tiny import CONFIG, graph
 
 

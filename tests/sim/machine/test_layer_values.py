@@ -5,7 +5,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARDS, GuardSettings
 from holdfast.nn.quantization.guard_bounds import learn_bounds
 from holdfast.sim.machine.layer_values import LayerValues

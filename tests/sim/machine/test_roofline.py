@@ -1,7 +1,7 @@
 import pytest
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.machine.roofline import roofline, total

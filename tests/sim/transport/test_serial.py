@@ -12,7 +12,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.gen.accelerator import Accelerator as Design
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.port.uart_bridge import LINK_ADDRESS, UartBridge
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
