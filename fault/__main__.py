@@ -12,11 +12,9 @@ from holdfast.base.text import shown
 from holdfast.fault.campaign.campaign import CampaignSettings, prepare, run_campaign
 from holdfast.fault.campaign.console import ConsoleObserver
 from holdfast.fault.campaign.replay_upset import replay_upset
+from holdfast.fault.model.registry import fault_model
 from holdfast.fault.peers.shortcuts import Shortcuts
-from holdfast.fault.sampling.plan import (
-    Filters,
-    UpsetModel,
-)
+from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn import options as shared
 from holdfast.nn.compiler.configuration import configuration
 from holdfast.nn.data.choice import images_for
@@ -93,7 +91,7 @@ def campaign(
             options.words(structures), options.words(layers), options.words(phases), pattern,
             tuple(given.element(name) for name in options.words(pes)),
         ),
-        model=UpsetModel(bits, stuck, duration), shortcuts=shortcuts, patterns=patterns, seed=seed,
+        model=fault_model(bits, stuck, duration), shortcuts=shortcuts, patterns=patterns, seed=seed,
         unit=unit, against=tuple(Path(name) for name in options.words(against)),
         rates=given.rates(fit), processes=processes, scheduler=scheduler,
         command=repeated("campaign"),

@@ -15,9 +15,12 @@ from holdfast.base.sources import source_hash
 from holdfast.base.versions import computing
 from holdfast.fault.campaign.spec import CampaignSpec, UnitId
 from holdfast.fault.campaign.workers import Worker
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.results.record import Summary
 from holdfast.fault.results.summary import compare, summarize
-from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import Filters
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.choice import images_for
@@ -145,16 +148,16 @@ def _of(shards: dict[UnitId, pa.Table], structures: Iterable[str]) -> Iterable[p
     return (table for unit, table in shards.items() if unit.structure in wanted)
 
 
-def _kept(summary: dict[str, Any]) -> dict[str, Any]:
+def _kept(summary: Summary) -> dict[str, Any]:
     """What a point needs of a campaign's summary."""
     return {
-        "faults": summary["faults"],
-        "population": summary["population"],
-        "total": {name: summary["total"][name] for name in _TOTALS},
+        "faults": summary.faults,
+        "population": summary.population,
+        "total": {name: summary.total[name] for name in _TOTALS},
         "structures": {
-            name: {"faults": entry["faults"], "sdc1": entry["counts"]["sdc1"],
-                   "avf": entry["counts"]["avf"]}
-            for name, entry in summary["structures"].items()
+            name: {"faults": entry.faults, "sdc1": entry.counts["sdc1"],
+                   "avf": entry.counts["avf"]}
+            for name, entry in summary.structures.items()
         },
-        "audit": summary["audit"],
+        "audit": asdict(summary.audit),
     }  # fmt: skip

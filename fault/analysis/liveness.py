@@ -24,10 +24,14 @@ from numpy.typing import NDArray
 
 from holdfast.base.files import write_atomically
 from holdfast.fault.injection.lockstep import FREE, LockstepRun
+from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
 from holdfast.sim.netlist.bitwise import Logic, Net
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.netlist.rtlil import Cell, parse_module
+
+from .effect import Effect
+from .resolver import Decision, Later
 
 __all__ = ["FirstUse", "LivenessTable"]
 
@@ -77,6 +81,18 @@ class LivenessTable:
     ended: NDArray[np.uint8]
     hidden: frozenset[str]
     cycles: int
+
+    def resolve(self, fault: Fault) -> Decision | Later | None:
+        """Decides one inverted bit of a register that is overwritten first, or delays it."""
+        if not fault.single:
+            return None
+        name, _, bit = fault.site
+        use = self.after(name, bit, fault.cycle)
+        if use is None:
+            return None
+        if use.kind == "written":
+            return Decision("unread", Effect(), died="overwritten")
+        return Later(use.cycle)
 
     def after(self, name: str, bit: int, cycle: int) -> FirstUse | None:
         """What happens first to a bit that is wrong from a cycle on."""

@@ -17,7 +17,7 @@ from holdfast.nn.graph.graph import ConvNode, Node
 from holdfast.sim.machine.banks import live_after
 from holdfast.sim.machine.timeline import Schedule
 
-from .memories import Effect
+from .effect import Effect
 
 __all__ = ["Logits", "Propagator"]
 

@@ -121,7 +121,7 @@ def predict_command(
             )
     guard = GuardSettings(**calibration.guard)
     if other is not None:
-        images, image_seed = other.summary["images"], other.manifest["seed"]
+        images, image_seed = other.summary.images, other.manifest["seed"]
     image_set = images_for(graph, data, images, image_seed)
     codes = image_codes(image_set.images, graph.act_bits)
     if other is not None:
@@ -186,7 +186,7 @@ def _comparable(
         raise HoldfastError(f"{folder} struck {array.name}, {file} was fitted on other hardware.")
     if GuardSettings(**manifest["guard"]) != GuardSettings(**calibration.guard):
         raise HoldfastError(f"the guard's setting in {folder} is not that of {file}.")
-    missing = [name for name in calibration.bits if name not in other.summary["structures"]]
+    missing = [name for name in calibration.bits if name not in other.summary.structures]
     if missing:
         raise HoldfastError(f"{folder} has no faults in {', '.join(missing)}.")
 
@@ -197,7 +197,7 @@ def _measured(
     """A campaign's SDC-1 in layers that the model covers, by structure and ``total``; and, by kind
     of layer that it does not cover, the share of all upsets whose SDC-1 is left out.
     """
-    images = other.summary["images"]
+    images = other.summary.images
     kinds: dict[str | None, str] = {work.name: work.kind for work in graph_work(graph)}
     columns = ["structure", "number", "image", "effect"]
     if other.manifest.get("patterns"):

@@ -29,7 +29,7 @@ from holdfast.base.text import printable
 from holdfast.base.versions import versions
 from holdfast.fault.campaign.manifest import program_hash
 from holdfast.fault.campaign.prior import PriorCampaign
-from holdfast.fault.sampling.plan import phase_bounds
+from holdfast.fault.sampling.sampler import phase_bounds
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.program import Program
@@ -93,7 +93,7 @@ def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> 
     corrupted = np.zeros(exposed.shape, np.int64)
     for rows in found:
         np.add.at(corrupted, (rows["structure"], rows["kind"]), 1)
-    images = max(campaign.ended.summary["images"] for campaign in campaigns)
+    images = max(campaign.ended.summary.images for campaign in campaigns)
     cfg = first.program.config
     return Calibration(
         bits={name: next(c.bits[name] for c in campaigns if name in c.bits) for name in structures},
@@ -192,14 +192,12 @@ class _Campaign:
         self._struck = set(filters["layers"]) or set(self._names)
         self._work = {work.name: work for work in self.layers}
         self._tensors = {targets[name]: name for name in self._work} | {n: n for n in self._work}
-        entries = ended.summary["structures"]
+        entries = ended.summary.structures
         self.bits = {
-            name: entry["bits"] for name, entry in entries.items()
+            name: entry.bits for name, entry in entries.items()
             if name in STRUCTURES and not (self.confined and name in _MEMORIES)
         }  # fmt: skip
-        self.faults = {
-            name: entries[name]["faults"] * ended.summary["images"] for name in self.bits
-        }
+        self.faults = {name: entries[name].faults * ended.summary.images for name in self.bits}
         self._shards = ended.shards()
 
     def exposed(self, structures: Sequence[str]) -> NDArray[np.float64]:
@@ -273,8 +271,8 @@ class _Campaign:
             "network": manifest["name"],
             "accelerator": manifest["accelerator"],
             "layers": manifest["filters"]["layers"],
-            "faults": summary["faults"],
-            "images": summary["images"],
+            "faults": summary.faults,
+            "images": summary.images,
             "seed": manifest["seed"],
             "followed_to_the_end": unseen,
         }

@@ -2,7 +2,7 @@
 
     settings = CampaignSettings(graph, config, images, faults=20_000)
     result = run_campaign(prepare(settings), Path("build/campaign/mine"))
-    result.runs["off"].summary["total"]["sdc1"]     # {"value": ..., "low": ..., "high": ...}
+    result.runs["off"].summary.total["sdc1"]     # {"value": ..., "low": ..., "high": ...}
 
 The same call goes on where an earlier one was interrupted. An `Observer` is told how far it is.
 """
@@ -21,11 +21,15 @@ from holdfast.base.checked import with_check
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import write_atomically, write_json
 from holdfast.fault.injection.session import check_injectable
+from holdfast.fault.model.models.base import FaultModel
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
+from holdfast.fault.results.record import Summary
 from holdfast.fault.results.report import report
 from holdfast.fault.results.summary import compare, failure_rates, summarize
-from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import Filters
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.cifar import ImageSet
@@ -91,7 +95,7 @@ class CampaignSettings:
     confidence: float = 0.95
     stop_at: float = 0.0
     filters: Filters = field(default_factory=Filters)
-    model: UpsetModel = field(default_factory=UpsetModel)
+    model: FaultModel = field(default_factory=UpsetModel)
     shortcuts: Shortcuts = EXACT
     patterns: bool = False
     seed: int = 1
@@ -140,7 +144,7 @@ class GuardRun:
 
     guard: str
     folder: Path
-    summary: dict[str, Any]
+    summary: Summary
     tables: list[pa.Table]
     written: bool
 
@@ -166,7 +170,7 @@ class CampaignResult:
     @property
     def disagrees(self) -> bool:
         """Whether plain RTL disagrees with any fault that it computed again."""
-        return any(run.summary["audit"]["disagreements"] for run in self.runs.values())
+        return any(run.summary.audit.disagreements for run in self.runs.values())
 
 
 def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepared:
@@ -185,13 +189,13 @@ def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepar
     for name in given.guards:
         check_injectable(program, named_guard(name, config))
         guarded = GUARDS[name] != GUARD_OFF
-        given.shortcuts.check(program, given.model == UpsetModel(), guarded, given.audit)
+        given.shortcuts.check(program, given.model.single, guarded, given.audit)
     find_tools()
     codes = image_codes(given.images.images, graph.act_bits).numpy()
     with observer.doing(f"Generating the {config.rows}x{config.cols} accelerator"):
         netlist = accelerator_netlist(config)
     space = FaultSpace.of(netlist)
-    plan = Plan(space, Schedule(program), given.model, given.filters, given.shortcuts)
+    plan = Plan(space, Schedule(program), given.model, given.filters, given.shortcuts.sampler)
     faults = plan.faults(given.margin, given.confidence) if given.margin else given.faults
     labels = given.images.labels
     spec = CampaignSpec(
@@ -283,16 +287,17 @@ def _run(prepared: Prepared, guard: str, folder: Path, observer: Observer) -> Gu
             units |= rows
             tables = list(store.tables(units.items()))
             summary = summarize(tables, plan, len(spec.codes), given.confidence)
-            share = summary["total"]["sdc1"]
+            share = summary.total["sdc1"]
             if (share["high"] - share["low"]) / 2 <= given.stop_at:
                 break
-        summary["settings"] = settings(spec, plan)
-        summary["versions"] = store.versions
+        fit = None
         if given.rates:
-            rates = failure_rates(summary, plan, given.rates)
-            summary["fit"] = rates | {"per_megabit": given.rates}
+            fit = failure_rates(summary, plan, given.rates) | {"per_megabit": dict(given.rates)}
+        summary = replace(summary, settings=settings(spec, plan), versions=store.versions, fit=fit)
         if store.writable:
-            store.write("summary.json", json.dumps(with_check(summary), indent=1).encode())
+            store.write(
+                "summary.json", json.dumps(with_check(summary.to_json()), indent=1).encode()
+            )
             store.write("report.html", report(summary, given.command, {}).encode())
     run = GuardRun(guard, folder, summary, tables, store.writable)
     observer.ended(run)

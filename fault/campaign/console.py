@@ -34,7 +34,7 @@ class ConsoleObserver(Observer):
         text = (
             f" on {spec.program.config.name}, {len(spec.codes)} image(s) of "
             f"{prepared.settings.images.name}: {plan.space.bits():,} bits x {plan.cycles:,} "
-            f"{'tiles' if plan.shortcuts.first_mac else 'cycles'}, {plan.total:,} faults, "
+            f"{plan.sampler.unit}, {plan.total:,} faults, "
             f"{sum(spec.counts.values()):,} drawn. "
         )
         text += f"All faults of {', '.join(whole)}, each once. " if whole else ""
@@ -63,22 +63,22 @@ class ConsoleObserver(Observer):
         )
 
     def ended(self, run: GuardRun) -> None:
-        summary, checked = run.summary, run.summary["audit"]
+        summary, checked = run.summary, run.summary.audit
         console.print(effects_table(summary, run.guard))
         console.print(
-            f"Weighted by population: SDC-1 {percent(summary['total']['sdc1'])} %, output or end "
-            f"wrong (AVF) {percent(summary['total']['avf'])} %."
+            f"Weighted by population: SDC-1 {percent(summary.total['sdc1'])} %, output or end "
+            f"wrong (AVF) {percent(summary.total['avf'])} %."
         )
-        if accuracy := summary["accuracy"]:
+        if accuracy := summary.accuracy:
             console.print(
-                f"{accuracy['golden']} of {accuracy['images']} images are classified rightly "
-                f"without a fault; an upset costs {percent(accuracy['drop'])} % of accuracy."
+                f"{accuracy.golden} of {accuracy.images} images are classified rightly "
+                f"without a fault; an upset costs {percent(accuracy.drop)} % of accuracy."
             )
         console.print(
-            f"Audit: {checked['checked']} faults again by plain RTL, "
-            f"{checked['disagreements']} disagreements."
+            f"Audit: {checked.checked} faults again by plain RTL, "
+            f"{checked.disagreements} disagreements."
         )
-        for fault in checked["faults"]:
+        for fault in checked.faults:
             console.print(marked((f"{fault}: plain RTL disagrees.", "bold red")))
         files = f"{run.folder / 'report.html'} and {run.folder / 'summary.json'}"
         console.print(f"{files} {'written' if run.written else 'lie there, on a read-only disk'}.")

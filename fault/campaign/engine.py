@@ -19,27 +19,27 @@ A changed tensor goes through the rest of the network in the golden model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from holdfast.fault.analysis.effect import Effect
+from holdfast.fault.analysis.layer_outputs import LayerOutputs
 from holdfast.fault.analysis.liveness import LivenessTable
-from holdfast.fault.analysis.memories import Effect, MemoryFaultAnalysis
+from holdfast.fault.analysis.memories import MemoryFaultAnalysis
 from holdfast.fault.analysis.propagation import Logits, Propagator
-from holdfast.fault.analysis.registers import RegisterFaultAnalysis
-from holdfast.fault.injection.lockstep import (
-    Differences,
-    RunEnd,
-    Trace,
-)
+from holdfast.fault.analysis.resolver import Decision, Later
 from holdfast.fault.injection.session import InferenceOutcome, RtlSession
+from holdfast.fault.injection.trace import Trace
 from holdfast.fault.model.fault import Fault
-from holdfast.fault.model.purpose import holds_constants
 from holdfast.fault.outcome.pattern import Pattern
 from holdfast.fault.outcome.verdict import NOTHING, Verdict
+from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
+
+from .resolvers import RESOLVERS, GoldenInference
 
 __all__ = ["PATHS", "Engine", "FaultOutcome"]
 
@@ -97,19 +97,6 @@ class FaultOutcome:
         return mine == its
 
 
-@dataclass
-class _Decision:
-    """How the end of the network is to be worked out."""
-
-    path: str
-    effect: Effect
-    left: bool
-    counts: int
-    cycles: int
-    detected: int | None = None
-    died: str = ""
-
-
 class Engine:
     """Decides faults in one image's inference.
 
@@ -121,8 +108,8 @@ class Engine:
         Its golden run.
     liveness : LivenessTable or None
         When wrong bits of its registers are seen; without it RTL finds out.
-    analysis : type
-        One of `fault.peers.slice` for its shortcut.
+    shortcuts : Shortcuts
+        Another injector's, instead of the hardware's sums.
     patterns : bool
         Keep each fault's pattern.
     """
@@ -133,26 +120,27 @@ class Engine:
         codes: NDArray[np.int8],
         trace: Trace,
         liveness: LivenessTable | None = None,
-        analysis: type[MemoryFaultAnalysis] = MemoryFaultAnalysis,
+        shortcuts: Shortcuts = EXACT,
         patterns: bool = False,
     ):
         self.inference = inference
         self.program = inference.program
         self._trace = trace
-        self._liveness = liveness
         inference.golden = trace
-        self._lockstep = inference.lockstep
         golden = inference.guard.golden(self.program.graph)
         reference = golden.run(torch.from_numpy(np.ascontiguousarray(codes))[None])
         outputs = {name: value[0].numpy() for name, value in reference.outputs.items()}
         self._patterns, self._outputs = patterns, outputs
-        self._memory_faults = analysis(
-            self.program, inference.schedule, inference.guard, outputs, inference.netlist.held,
-            keeps_sums=patterns,
-        )  # fmt: skip
-        self._closed = RegisterFaultAnalysis(self._memory_faults)
+        layers = LayerOutputs(
+            self.program, inference.schedule, inference.guard, outputs, keeps_sums=patterns
+        )
+        self.memories = MemoryFaultAnalysis(layers, inference.netlist.held)
+        known = GoldenInference(
+            inference, layers, self.memories, liveness, shortcuts.points(layers)
+        )
+        made = (make(known) for make in RESOLVERS)
+        self._resolvers = [resolver for resolver in made if resolver is not None]
         self.propagator = Propagator(self.program, inference.schedule, golden, reference)
-        self._memories = {memory.name for memory in inference.netlist.memories}
         self._cycles = trace.cycles
         self._counts = int(trace.counts[-1])
         self._guarded = inference.guard.output or inference.guard.input
@@ -170,18 +158,18 @@ class Engine:
         """
         self._take()
         order = sorted(range(len(upsets)), key=lambda index: upsets[index].cycle)
-        decisions: dict[int, _Decision | FaultOutcome] = {}
+        decisions: dict[int, Decision | FaultOutcome] = {}
         for done, index in enumerate(order):
             decisions[index] = self._decide(upsets[index])
             if progress is not None:
                 progress(done + 1)
-        pending = [i for i, d in decisions.items() if isinstance(d, _Decision)]
-        effects = [d.effect for i in pending if isinstance(d := decisions[i], _Decision)]
+        pending = [i for i, d in decisions.items() if isinstance(d, Decision)]
+        effects = [d.effect for i in pending if isinstance(d := decisions[i], Decision)]
         outcomes = dict(zip(pending, self.propagator.run(effects), strict=True))
         results = []
         for index in range(len(upsets)):
             decision = decisions[index]
-            if isinstance(decision, _Decision):
+            if isinstance(decision, Decision):
                 decision = self._result(upsets[index], decision, outcomes[index])
             results.append(decision)
         return results
@@ -197,88 +185,24 @@ class Engine:
         if self.inference.golden is not self._trace:
             self.inference.golden = self._trace
 
-    def _decide(self, upset: Fault) -> _Decision | FaultOutcome:
-        names = {name for name, _, _ in upset.bits}
-        began = upset.cycle
-        if upset.stuck is None and len(names) == 1 and names <= self._memories:
-            decided = self._memory(upset)
-            if isinstance(decided, _Decision):
-                return decided
-            # Nothing but the word differs until it is read.
-            upset = Fault(upset.bits, decided)
-        elif upset.single:
-            name, _, bit = upset.site
-            effect = self._closed.resolve(name, bit, upset.cycle)
-            if effect is not None and effect.rtl is None:
-                counts = self._counts + effect.counts
-                return _Decision("closed", effect, False, counts, self._cycles)
-            event = self._liveness.after(name, bit, began) if self._liveness else None
-            if event is not None:
-                if event.kind == "written":
-                    nothing = Effect()
-                    return _Decision(
-                        "unread", nothing, False, self._counts, self._cycles, died="overwritten"
-                    )
-                upset = Fault(upset.bits, event.cycle)
-        return self._rtl(upset, began)
+    def _decide(self, fault: Fault) -> Decision | FaultOutcome:
+        began = fault.cycle
+        for resolver in self._resolvers:
+            found = resolver.resolve(fault)
+            if isinstance(found, Later):
+                fault = replace(fault, cycle=found.cycle)
+            elif isinstance(found, InferenceOutcome):
+                return self._seen(began, found, "end")
+            elif found is not None:
+                return found
+        raise AssertionError("RTL decides every fault")
 
-    def _memory(self, upset: Fault) -> _Decision | int:
-        """Decide flips in one memory word, or tell the cycle in which RTL has to take over."""
-        (name, address), *others = {(site.signal, site.address or 0) for site in upset.bits}
-        if others:
-            return upset.cycle
-        golden = self._memory_faults.golden_word(name, address, upset.cycle)
-        if golden is None:
-            return upset.cycle
-        faulty = golden
-        for _, _, bit in upset.bits:
-            faulty ^= 1 << bit
-        word, before, after = (np.array([value]) for value in (address, golden, faulty))
-        effect = self._memory_faults.resolve(upset.cycle, [Differences(name, word, before, after)])
-        if effect.rtl is not None:
-            return effect.rtl
-        left = self._holds_constants(name, word)
-        decision = _Decision("closed", effect, left, self._counts + effect.counts, self._cycles)
-        if effect.step is None:
-            decision.path = "unread"
-            written = self._memory_faults.overwritten(name, address, upset.cycle)
-            decision.died = "overwritten" if written else "never_read"
-        return decision
-
-    def _holds_constants(self, memory: str, words: NDArray[np.int64]) -> bool:
-        return holds_constants(self.program, self.inference.netlist.held[memory], words)
-
-    def _rtl(self, upset: Fault, began: int) -> _Decision | FaultOutcome:
-        limit = self.inference.limit
-        end = self._lockstep.inject(upset, limit)
-        while end.kind == "equal":
-            effect = self._memory_faults.resolve(end.golden_cycle, end.memories)
-            if effect.rtl is None:
-                return self._window(end, effect)
-            later = max(effect.rtl - end.golden_cycle, self.inference.spacing)
-            end = self._again(end, later)
-        return self._seen(began, self.inference.read_out(end), "end")
-
-    def _again(self, end: RunEnd, later: int) -> RunEnd:
-        found = self._lockstep.proceed(self.inference.limit, end.cycle + later)
-        if end.detected is None:
-            return found
-        return RunEnd(
-            found.kind, found.cycle, found.shift, found.golden_cycle, end.detected, found.memories
-        )
-
-    def _window(self, end: RunEnd, effect: Effect) -> _Decision:
-        left = any(self._holds_constants(d.memory, d.words) for d in end.memories)
-        so_far = self._lockstep.violations() - int(self.inference.golden.counts[end.golden_cycle])
-        counts = self._counts + so_far + effect.counts
-        return _Decision("window", effect, left, counts, self._cycles + end.shift, end.detected)
-
-    def _result(self, upset: Fault, decision: _Decision, outcome: Logits) -> FaultOutcome:
-        counts = (decision.counts + outcome.counts) % (1 << 32)
+    def _result(self, upset: Fault, decision: Decision, outcome: Logits) -> FaultOutcome:
+        counts = (self._counts + decision.counts + outcome.counts) % (1 << 32)
         judged = self._verdict.of(outcome.output)
         effect, died = judged.effect, ""
         if not effect:
-            effect = "latent" if decision.left else "masked"
+            effect = "latent" if decision.has_latent_state else "masked"
             if effect == "masked":
                 summed = "requantization" if decision.effect.summed else "array"
                 died = decision.died or ("later_layer" if decision.effect.tensors else summed)
@@ -286,7 +210,8 @@ class Engine:
         seen = decision.detected is not None and detected
         return FaultOutcome(
             effect, died, detected, (decision.detected or 0) - upset.cycle if seen else -1,
-            judged.sdc5, judged.sdc10, judged.sdc20, counts, decision.cycles, 0, outcome.output,
+            judged.sdc5, judged.sdc10, judged.sdc20, counts,
+            self._cycles + decision.shift, 0, outcome.output,
             decision.path, judged.top, self._pattern(decision.effect) if self._patterns else None,
         )  # fmt: skip
 

@@ -63,7 +63,7 @@ def settings(job: CampaignSpec, plan: Plan) -> dict[str, Any]:
         "name": job.program.graph.network,
         "accelerator": job.program.config.name,
         "guard": asdict(job.guard),
-        "model": asdict(job.model),
+        "model": job.model.settings(),
         "filters": asdict(job.filters),
         # Not their number: which of them faults are drawn from.
         "cycles_drawn": shortcuts.pop("cycles"),

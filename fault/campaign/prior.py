@@ -19,6 +19,7 @@ from holdfast.base.checked import read_checked
 from holdfast.base.errors import HoldfastError
 from holdfast.base.paired import independent
 from holdfast.base.text import printable
+from holdfast.fault.results.record import Summary
 from holdfast.fault.results.summary import compare
 from holdfast.fault.sampling.plan import Plan
 from holdfast.nn.graph.guard_modes import GuardSettings
@@ -36,7 +37,6 @@ _SAME_SIZE = ("population", "cycles", "images")
 _ROW = ("structure", "number", "image", "fault", "layer", "phase")
 """And in every row: two networks can take as many cycles, but not for the same layers."""
 _KINDS = ("sdc1", "avf")
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PriorCampaign:
 
     folder: Path
     manifest: Mapping[str, Any]
-    summary: Mapping[str, Any]
+    summary: Summary
 
     @classmethod
     def load(cls, folder: Path) -> "PriorCampaign":
@@ -61,15 +61,20 @@ class PriorCampaign:
                 raise HoldfastError(
                     f"{printable(folder)} holds no campaign that has ended: {name}.json is missing."
                 )
-        found = cls(folder, read_manifest(folder), read_checked(folder / "summary.json", "summary"))
-        for name, check in (("manifest", _check_manifest), ("summary", _check_summary)):
-            try:
-                check(getattr(found, name))
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                raise HoldfastError(
-                    f"{printable(folder / name)}.json is damaged: {printable(error, 100)}."
-                ) from None
-        return found
+        where = printable(folder)
+        manifest, plain = read_manifest(folder), read_checked(folder / "summary.json", "summary")
+        try:
+            _check_manifest(manifest)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise HoldfastError(
+                f"{where}/manifest.json is damaged: {printable(error, 100)}."
+            ) from None
+        try:
+            return cls(folder, manifest, Summary.from_json(plain))
+        except ValueError as error:
+            raise HoldfastError(
+                f"{where}/summary.json is damaged: {printable(error, 100)}."
+            ) from None
 
     def shards(self) -> list[Path]:
         """Files of its results.
@@ -81,7 +86,7 @@ class PriorCampaign:
         """
         paths = sorted(self.folder.glob("shards/*.parquet"))
         rows = sum(self._rows(path) for path in paths)
-        wanted = self.summary["faults"] * self.summary["images"]
+        wanted = self.summary.faults * self.summary.images
         if rows != wanted:
             raise HoldfastError(
                 f"{printable(self.folder)} has {rows:,} results, its summary is of {wanted:,}; "
@@ -100,12 +105,12 @@ class PriorCampaign:
         count = min(size, faults - unit.number * size) if unit else 0
         if count <= 0:
             raise HoldfastError(f"{printable(path)} is no unit of its campaign; delete it.")
-        return int(count * self.summary["images"])
+        return int(count * self.summary.images)
 
     def compared(
         self,
         manifest: Mapping[str, Any],
-        summary: Mapping[str, Any],
+        summary: Summary,
         tables: Sequence[pa.Table],
         plan: Plan,
         confidence: float,
@@ -120,11 +125,13 @@ class PriorCampaign:
         """
         here = json.loads(json.dumps(manifest))
         same = all(here[key] == self.manifest.get(key) for key in _SAME)
-        if same and all(self.summary.get(key) == summary[key] for key in _SAME_SIZE):
+        if same and all(getattr(self.summary, key) == getattr(summary, key) for key in _SAME_SIZE):
             mine = [self.table(path) for path in self.shards()]
             if _faults(mine) == _faults(tables):
-                return {"pairs": compare(mine, tables, plan, summary["images"], confidence)}
-        return {kind: independent(self.summary, summary, kind) for kind in _KINDS}
+                return {"pairs": compare(mine, tables, plan, summary.images, confidence)}
+        return {
+            kind: independent(self.summary.to_json(), summary.to_json(), kind) for kind in _KINDS
+        }
 
 
 def _faults(tables: Sequence[pa.Table]) -> pa.Table:
@@ -155,26 +162,8 @@ def _check_manifest(found: Mapping[str, Any]) -> None:
         _typed("guard", value, bool)
 
 
-def _check_summary(found: Mapping[str, Any]) -> None:
-    for key, least in (("images", 1), ("faults", 0), ("population", 0), ("cycles", 0)):
-        _typed(key, found[key], int, least)
-    for entry in found["structures"].values():
-        for key in ("bits", "faults"):
-            _typed(key, entry[key], int, 0)
-        for kind in _KINDS:
-            _check_share(entry["shares"][kind])
-    for kind in _KINDS:
-        _check_share(found["total"][kind])
-
-
 def _typed(key: str, value: Any, kind: type, least: int = 0) -> Any:
     # Whole numbers are true and false to Python.
     if type(value) is not kind or (type(value) is int and value < least):
         raise ValueError(f"{key} is no such value")
     return value
-
-
-def _check_share(share: Mapping[str, Any]) -> None:
-    low, value, high = (share[name] for name in ("low", "value", "high"))
-    if not -_ROUNDING <= low <= value + _ROUNDING <= high + 2 * _ROUNDING <= 1 + 3 * _ROUNDING:
-        raise ValueError("a share is no interval from 0 to 1")

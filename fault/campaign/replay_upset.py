@@ -10,9 +10,11 @@ import torch
 from holdfast.base.console import console, marked
 from holdfast.fault.injection.replay import replay
 from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.registry import parse_fault
+from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.results.tables import divergence_table
 from holdfast.sim.cocotb.build import build_cocotb
-from holdfast.sim.machine.timeline import DescriptorTimeline
+from holdfast.sim.machine.timeline import DescriptorTimeline, Schedule
 
 from .spec import CampaignSpec
 from .workers import Worker
@@ -35,12 +37,11 @@ def replay_upset(job: CampaignSpec, identifier: str, folder: Path) -> None:
     HoldfastError
         The fault does not exist.
     """
-    upset = Fault.parse(identifier)
+    cycles = Schedule(job.program).cycles
+    upset = parse_fault(FaultSpace.of(job.netlist), cycles, identifier)
     with console.status("Repeating the fault in the compiled engine"):
         worker = Worker(job)
         schedule = worker.inference.schedule
-        upset.check_bits(worker.space)
-        upset.check_cycle(schedule.cycles)
         engine = worker.engine(0)
         (found,) = engine.run([upset])
         plain = engine.plain(upset)

@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.base.errors import HoldfastError
+from holdfast.fault.model.models.base import FaultModel
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
-from holdfast.fault.sampling.plan import (
-    MOST_FAULTS,
-    Filters,
-    UpsetModel,
-)
+from holdfast.fault.sampling.plan import MOST_FAULTS
+from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GuardSettings
 from holdfast.sim.netlist.netlist import Netlist
@@ -71,7 +69,7 @@ class CampaignSpec:
     guard: GuardSettings
     codes: NDArray[np.int8]
     labels: NDArray[np.int64] | None
-    model: UpsetModel
+    model: FaultModel
     filters: Filters
     counts: dict[str, int]
     size: int
@@ -88,7 +86,7 @@ class CampaignSpec:
         and pays for single upsets of many.
         """
         many = sum(self.counts.get(name, 0) for name in CONTROL) >= _MANY
-        return many and self.model == UpsetModel()
+        return many and self.model.single
 
     def units(self) -> list[UnitId]:
         """Lists all units, structures taking turns."""

@@ -22,17 +22,13 @@ import torch
 from holdfast.base.artefact import damage, made
 from holdfast.base.pool import in_processes
 from holdfast.fault.analysis.liveness import LivenessTable
-from holdfast.fault.analysis.memories import MemoryFaultAnalysis
-from holdfast.fault.injection.lockstep import Trace
 from holdfast.fault.injection.session import RtlSession
+from holdfast.fault.injection.trace import Trace
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.purpose import of_guard
 from holdfast.fault.model.space import FaultSpace
-from holdfast.fault.peers.slice import SliceAnalysis, TileAnalysis
-from holdfast.fault.sampling.plan import (
-    Plan,
-    phase_bounds,
-)
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import phase_bounds
 from holdfast.sim.netlist.netlist import Netlist
 
 from .engine import Engine, FaultOutcome
@@ -41,7 +37,6 @@ from .spec import CONTROL, CampaignSpec, UnitId, UnitStatistics
 
 __all__ = ["Worker", "compute", "golden_runs", "run_units"]
 
-_ANALYSES = {"sum": MemoryFaultAnalysis, "slice": SliceAnalysis, "tile": TileAnalysis}
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
 _BREAKS = 20
 """Times that the processes may die without a unit in between."""
@@ -89,7 +84,7 @@ class Worker:
         self.inference = RtlSession(job.program, job.netlist, job.guard, job.spacing)
         self.space = FaultSpace.of(job.netlist)
         schedule = self.inference.schedule
-        self.plan = Plan(self.space, schedule, job.model, job.filters, job.shortcuts)
+        self.plan = Plan(self.space, schedule, job.model, job.filters, job.shortcuts.sampler)
         self._engines: dict[int, Engine] = {}
 
     def engine(self, image: int) -> Engine:
@@ -106,9 +101,8 @@ class Worker:
             watched = folder.with_name(f"{image}-dormant") if folder else None
             if watched is not None and not damage(watched):
                 liveness = LivenessTable.load(watched, trace.cycles)
-            analysis = _ANALYSES[job.shortcuts.requantize]
             self._engines[image] = Engine(
-                self.inference, job.codes[image], trace, liveness, analysis, job.patterns
+                self.inference, job.codes[image], trace, liveness, job.shortcuts, job.patterns
             )
         return self._engines[image]
 

@@ -32,7 +32,7 @@ struct Golden {
     std::vector<uint64_t> indices;     // cycle in which each descriptor became the current one
 };
 
-enum Kind : uint64_t { equal = 0, ended = 1, hang = 2 };
+enum Kind : uint64_t { equal = 0, ended = 1, hang = 2, paused = 3 };
 
 struct Lockstep {
     void* model;
@@ -74,6 +74,7 @@ struct Fault {
     uint64_t limit;     // cycle at which a run that has not ended hangs
     uint64_t sync;      // whether to stop when the state is golden again
     uint64_t earliest;  // and from which cycle on
+    uint64_t pause;     // cycle in which more is to be disturbed; 0: none
 };
 
 struct Reply {
@@ -350,6 +351,10 @@ void lockstep_run(Lockstep* f, const Flip* flips, uint64_t count, const Fault* f
             reply->kind = ended;
             break;
         }
+        if (fault->pause && f->now >= fault->pause) {
+            reply->kind = paused;
+            break;
+        }
         const int64_t then = int64_t(f->now) - f->shift;
         if (reply->detected == UINT64_MAX) {
             const uint64_t last = f->cycles;
@@ -373,7 +378,7 @@ void lockstep_run(Lockstep* f, const Flip* flips, uint64_t count, const Fault* f
             break;
         }
         // A fault that stays to the end is part of the machine.
-        if (!disturbed || until >= fault->limit) {
+        if (!fault->pause && (!disturbed || until >= fault->limit)) {
             // Three equal states in a row, and memories that the same write has gone to twice: no
             // later one can differ.
             if (f->now % 64 == 0) {

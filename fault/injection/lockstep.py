@@ -15,9 +15,8 @@ so many cycles before: from equal states on, both do the same.
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,9 @@ from holdfast.sim.compiled.build import processor
 from holdfast.sim.compiled.model import CompiledModel, Native
 from holdfast.sim.verilate import cached, compile_sources, link, tool_versions
 
-__all__ = ["FREE", "Differences", "LockstepRun", "RunEnd", "Trace", "native_library"]
+from .trace import Differences, RunEnd, Trace
+
+__all__ = ["FREE", "LockstepRun", "native_library"]
 
 FREE = (Role.COUNTER, Role.GUARD_COUNTER)
 """Registers that influence nothing but what the host reads; a test flips every bit of them."""
@@ -36,101 +37,6 @@ FREE = (Role.COUNTER, Role.GUARD_COUNTER)
 _INTERRUPT = "interrupt"
 _ROOM = 1 << 16
 _NEVER = (1 << 64) - 1
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A golden run.
-
-    Attributes
-    ----------
-    moments : uint64 [boundaries]
-        Cycles of the golden run in which its state is kept; the last is its end.
-    empty : uint8 [boundaries]
-        1 where the pipeline is empty: what stale registers then hold is not used.
-    states : uint8 [boundaries, bytes]
-        Registers and inputs then.
-    first : uint64 [boundaries + 1]
-        Where the changes of each boundary begin.
-    words, values : uint32
-        Memory words that changed since the boundary before.
-    counts : uint32 [cycles + 1]
-        Guard violations counted.
-    indices : uint64
-        Cycle in which each descriptor but the first became the current one.
-    begin : uint8
-        Memories at cycle 0.
-    """
-
-    moments: NDArray[np.uint64]
-    empty: NDArray[np.uint8]
-    states: NDArray[np.uint8]
-    first: NDArray[np.uint64]
-    words: NDArray[np.uint32]
-    values: NDArray[np.uint32]
-    counts: NDArray[np.uint32]
-    indices: NDArray[np.uint64]
-    begin: NDArray[np.uint8]
-
-    @property
-    def cycles(self) -> int:
-        """To the interrupt."""
-        return len(self.counts) - 1
-
-    def save(self, folder: Path) -> None:
-        """Write the arrays, one file each."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for field in fields(self):
-            np.save(folder / f"{field.name}.npy", getattr(self, field.name))
-
-    @classmethod
-    def load(cls, folder: Path) -> "Trace":
-        """Map saved arrays into memory, shared by all processes that do."""
-        return cls(*(np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)))
-
-
-class Differences(NamedTuple):
-    """Words of a memory that are wrong.
-
-    Attributes
-    ----------
-    memory : str
-    words, golden, faulty : int64 [N]
-        Addresses, ascending, and what is and ought to be there, unsigned.
-    """
-
-    memory: str
-    words: NDArray[np.int64]
-    golden: NDArray[np.int64]
-    faulty: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class RunEnd:
-    """Where a faulty run was left.
-
-    Attributes
-    ----------
-    kind : str
-        ``"equal"``: live registers are golden; ``"ended"``: the interrupt came; ``"hang"``.
-    cycle : int
-        Of the faulty run.
-    shift : int
-        Cycles by which it is late.
-    golden_cycle : int
-        The cycle of the golden run that it was compared with.
-    detected : int or None
-        First cycle in which the guard has counted more than in the golden run.
-    memories : list of Differences
-        Words that differ.
-    """
-
-    kind: str
-    cycle: int
-    shift: int
-    golden_cycle: int
-    detected: int | None
-    memories: list[Differences]
 
 
 class _Range(ctypes.Structure):
@@ -144,7 +50,7 @@ class _Flip(ctypes.Structure):
 class _Fault(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_uint64)
-        for name in ("cycle", "mode", "duration", "limit", "sync", "earliest")
+        for name in ("cycle", "mode", "duration", "limit", "sync", "earliest", "pause")
     ]
 
 
@@ -302,19 +208,28 @@ class LockstepRun:
             self._library.lockstep_advance(self._handle, fault.cycle)
         else:
             self.load(fault.cycle)
+        detected = None
+        for part, following in zip([fault, *fault.then], [*fault.then, None], strict=True):
+            end = self._disturb(part, limit, not whole, following.cycle if following else 0)
+            detected = end.detected if detected is None else detected
+            if end.kind != "paused":
+                break
+        return replace(end, detected=detected)
+
+    def _disturb(self, part: Fault, limit: int, sync: bool, pause: int) -> RunEnd:
         flips = []
-        for name, word, bit in fault.bits:
+        for name, word, bit in part.bits:
             place = self._places[name]
             flips.append((place.offset + (word or 0) * place.element + bit // 8, 1 << bit % 8))
-        mode = 0 if fault.stuck is None else 1 + fault.stuck
-        duration = fault.duration or (limit + 1)
-        return self._run(flips, _Fault(fault.cycle, mode, duration, limit, not whole, 0))
+        mode = 0 if part.stuck is None else 1 + part.stuck
+        duration = part.duration or (limit + 1)
+        return self._run(flips, _Fault(part.cycle, mode, duration, limit, sync, 0, pause))
 
     def proceed(self, limit: int, earliest: int) -> RunEnd:
         """Run the last fault on, until the state is golden at ``earliest`` (of the faulty run) or
         later.
         """
-        return self._run([], _Fault(0, 0, 0, limit, 1, earliest))
+        return self._run([], _Fault(0, 0, 0, limit, 1, earliest, 0))
 
     def _run(self, flips: list[tuple[int, int]], fault: _Fault) -> RunEnd:
         reply = _Reply()
@@ -323,7 +238,7 @@ class LockstepRun:
             ctypes.byref(fault), ctypes.byref(reply), *map(_pointer, self._differences), _ROOM,
         )  # fmt: skip
         self.model.changed()
-        kind = ("equal", "ended", "hang")[reply.kind]
+        kind = ("equal", "ended", "hang", "paused")[reply.kind]
         count = reply.differences
         if count > _ROOM:
             self._differences = [np.empty(count, np.uint32) for _ in range(3)]
@@ -334,7 +249,7 @@ class LockstepRun:
             shift=reply.shift,
             golden_cycle=reply.cycle - reply.shift if kind == "equal" else self.golden.cycles,
             detected=None if reply.detected == _NEVER else reply.detected,
-            memories=[] if kind == "hang" else self._words(count),
+            memories=self._words(count) if kind in ("equal", "ended") else [],
         )
 
     def _words(self, count: int) -> list[Differences]:

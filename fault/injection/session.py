@@ -35,7 +35,8 @@ from holdfast.sim.driver import (
 from holdfast.sim.machine.timeline import Schedule
 from holdfast.sim.netlist.netlist import Netlist
 
-from .lockstep import LockstepRun, RunEnd, Trace
+from .lockstep import LockstepRun
+from .trace import RunEnd, Trace
 
 __all__ = ["InferenceOutcome", "RtlSession", "check_injectable"]
 

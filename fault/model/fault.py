@@ -53,6 +53,10 @@ class Fault:
         inference.
     image : int
         Number of the image on which the layer runs.
+    name : str
+        Id in the grammar of its own model; empty: as above.
+    then : tuple of Fault
+        What happens to bits in later cycles; each part has ended before the next begins.
     """
 
     bits: tuple[Site, ...]
@@ -61,6 +65,8 @@ class Fault:
     duration: int = 0
     layer: str = ""
     image: int = 0
+    name: str = ""
+    then: tuple["Fault", ...] = ()
 
     @property
     def site(self) -> Site:
@@ -70,9 +76,16 @@ class Fault:
     @property
     def single(self) -> bool:
         """Whether one bit is inverted once."""
-        return len(self.bits) == 1 and self.stuck is None
+        return len(self.bits) == 1 and self.inverts
+
+    @property
+    def inverts(self) -> bool:
+        """Whether all bits are inverted once, together."""
+        return self.stuck is None and not self.then
 
     def __str__(self) -> str:
+        if self.name:
+            return self.name
         name, address, first = self.site
         window = f"{self.layer}/i{self.image}/" if self.layer else ""
         word = "" if address is None else f"[{address}]"
@@ -128,23 +141,22 @@ class Fault:
 
     def check_bits(self, space: FaultSpace) -> None:
         """Raises a HoldfastError where there is no such register, memory, word or bit."""
-        name, address, _ = self.site
-        if name not in space:
-            raise HoldfastError(f"fault {self}: the netlist has no register or memory {name}.")
-        state = space[name]
-        if (address is None) != (state.kind == "flip-flop"):
-            wanted = "no word" if state.kind == "flip-flop" else "a word and a bit"
-            raise HoldfastError(f"fault {self}: {name} is a {state.kind} and takes {wanted}.")
-        last = self.bits[-1].bit
-        for what, number, count in (
-            ("word", address or 0, state.depth),
-            ("bit", last, state.width),
-        ):
-            if number >= count:
-                raise HoldfastError(
-                    f"fault {self}: {what} {number} is beyond {name}, "
-                    f"which has {what}s 0 to {count - 1}."
-                )
+        for name, address, bit in reversed(self.bits):
+            if name not in space:
+                raise HoldfastError(f"fault {self}: the netlist has no register or memory {name}.")
+            state = space[name]
+            if (address is None) != (state.kind == "flip-flop"):
+                wanted = "no word" if state.kind == "flip-flop" else "a word and a bit"
+                raise HoldfastError(f"fault {self}: {name} is a {state.kind} and takes {wanted}.")
+            for what, number, count in (
+                ("word", address or 0, state.depth),
+                ("bit", bit, state.width),
+            ):
+                if number >= count:
+                    raise HoldfastError(
+                        f"fault {self}: {what} {number} is beyond {name}, "
+                        f"which has {what}s 0 to {count - 1}."
+                    )
 
     def check_cycle(self, cycles: int) -> None:
         """Raises a HoldfastError where the run has no such cycle."""

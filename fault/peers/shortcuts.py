@@ -27,10 +27,15 @@ from numpy.typing import NDArray
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
+from holdfast.fault.analysis.layer_outputs import LayerOutputs, Points
+from holdfast.fault.model.space import State
+from holdfast.fault.sampling.sampler import Filters, Sampler
 from holdfast.gen.roles import Held, Role
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.graph import ConcatNode, ConvNode, DenseNode
 from holdfast.sim.machine.timeline import DescriptorTimeline, Schedule
+
+from .slice import SlicePoints
 
 __all__ = ["EXACT", "STRUCTURES", "Shortcuts", "convolutions", "delay", "first_macs",
            "pixel_blocks"]  # fmt: skip
@@ -87,6 +92,26 @@ class Shortcuts:
     @property
     def any(self) -> bool:
         return self.first_mac or self.alone
+
+    def sampler(self, schedule: Schedule, filters: Filters) -> Sampler:
+        """Returns what draws the moments of faults; a HoldfastError where filters do not fit."""
+        if not self.any:
+            return Sampler(schedule, filters)
+        for what, names, covered in (
+            ("structure", filters.structures, STRUCTURES),
+            ("layer", filters.layers, convolutions(schedule.program)),
+        ):
+            for name in names:
+                if name not in covered:
+                    raise HoldfastError(
+                        f"{self} is for processing elements in convolutions, "
+                        f"not {what} {shown(name)}; possible are {', '.join(covered)}."
+                    )
+        return (_FirstMac if self.first_mac else _ProcessingElements)(schedule, filters)
+
+    def points(self, layers: LayerOutputs) -> Points | None:
+        """Returns what decides differences of sums instead of the hardware's requantization."""
+        return SlicePoints(layers, self.requantize == "tile") if self.alone else None
 
     def __str__(self) -> str:
         parts = ["--cycles first-mac"] * self.first_mac
@@ -168,3 +193,40 @@ def first_macs(schedule: Schedule, layer: str) -> NDArray[np.int64]:
         if run.step.name == layer
     ]
     return np.concatenate(moments)
+
+
+class _ProcessingElements(Sampler):
+    """Draws as `Sampler` from processing elements in convolutions."""
+
+    def _layers(self) -> tuple[str, ...]:
+        return self.filters.layers or convolutions(self.schedule.program)
+
+    def covers(self, state: State) -> bool:
+        return delay(state.held) is not None
+
+
+class _FirstMac(_ProcessingElements):
+    """Draws a layer, and one of its tiles; a fault begins with the tile's first product."""
+
+    unit = "tiles"
+    uniform = False
+
+    def __init__(self, schedule: Schedule, filters: Filters):
+        super().__init__(schedule, filters)
+        if filters.phases:
+            raise HoldfastError("--cycles first-mac says itself when, without --phases.")
+        self._moments = [first_macs(schedule, layer) for layer in self.layers]
+
+    def count(self) -> int:
+        return sum(len(moments) for moments in self._moments)
+
+    def draw(self, generator: np.random.Generator, count: int) -> NDArray[np.int64]:
+        sizes = np.array([len(moments) for moments in self._moments])
+        layers = generator.integers(len(sizes), size=count)
+        return (np.cumsum(sizes) - sizes)[layers] + generator.integers(sizes[layers])
+
+    def cycles(self, moments: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.concatenate(self._moments)[moments]
+
+    def delay(self, state: State) -> int:
+        return delay(state.held) or 0

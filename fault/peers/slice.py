@@ -1,6 +1,6 @@
 """What an injector finds that simulates one slice of the reduction and requantizes it alone.
 
-    form = RegisterFaultAnalysis(SliceAnalysis(program, schedule, guard, golden, netlist.held))
+    analysis = RegisterFaultAnalysis(layers, netlist.held, SlicePoints(layers))
 
 What ENFOR-SA's convolution does (`shortcuts`), in the terms of the integer contract, for
 every pixel p and channel c that the upset changes in the slice that it strikes first, s being the
@@ -13,40 +13,44 @@ sum over that slice alone and d what the upset adds to it:
 2. The convolution's golden code y becomes ``y - q(s) + q(s + d)`` modulo 2**act_bits: neither the
    difference nor the sum saturates.
 
-A residual addition then takes that code. Later slices are left out; `TileAnalysis` leaves out the
-pixels beyond the block of DIM, too: of a weight, most of those that it serves.
+A residual addition then takes that code. Later slices are left out; with ``tile``, so are
+the pixels beyond the block of DIM: of a weight, most of those that it serves.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from holdfast.fault.analysis.memories import Effect, MemoryFaultAnalysis
+from holdfast.fault.analysis.effect import Effect, Ints
+from holdfast.fault.analysis.layer_outputs import LayerOutputs
 from holdfast.sim.machine.layer_values import wrap
 from holdfast.sim.machine.timeline import DescriptorTimeline
 
-__all__ = ["SliceAnalysis", "TileAnalysis"]
-
-Ints = NDArray[np.int64]
+__all__ = ["SlicePoints"]
 
 
-class SliceAnalysis(MemoryFaultAnalysis):
-    """As `MemoryFaultAnalysis`, with `points` by the slice alone."""
+class SlicePoints:
+    """Decides what differences of sums do by the slice alone; ``tile``: by its block of pixels."""
 
-    def points(
+    def __init__(self, layers: LayerOutputs, tile: bool = False):
+        self._layers, self._tile = layers, tile
+
+    def __call__(
         self, run: DescriptorTimeline, tile: Ints, pixel: Ints, col: Ints, difference: Ints
     ) -> Effect:
+        layers = self._layers
         tile, pixel, col, difference = (
             part.ravel() for part in np.broadcast_arrays(tile, pixel, col, difference)
         )
-        bits, descriptor = self.config.act_bits, run.descriptor
-        struck = (tile == tile[0]) & self._near(pixel) & run.mask()[col]
+        bits, descriptor = layers.config.act_bits, run.descriptor
+        block = pixel // layers.config.rows
+        near = (block == block[0]) | (not self._tile)
+        struck = (tile == tile[0]) & near & run.mask()[col]
         tile, pixel, col, difference = (part[struck] for part in (tile, pixel, col, difference))
         points = tile // run.reductions, pixel, col
-        values = self.values(run)
+        values = layers.values(run)
         golden, _ = values.convolved(points, values.sums[points])
         sums = values.slices(tile, pixel, col)
         alone = values.scaled(points, sums)
-        faulty = values.scaled(points, wrap(sums + difference, self.config.acc_bits))
+        faulty = values.scaled(points, wrap(sums + difference, layers.config.acc_bits))
         if descriptor.lo == descriptor.zero_out:
             alone, faulty = (np.clip(v, descriptor.lo, descriptor.hi) for v in (alone, faulty))
         spliced = wrap(golden - alone + faulty, bits)
@@ -55,18 +59,7 @@ class SliceAnalysis(MemoryFaultAnalysis):
         effect = Effect(run.step, summed=True)
         target: list[tuple[Ints, Ints]] = []
         if changed.any():
-            self._place(run, [axis[changed] for axis in points], codes[changed], target)
+            layers.place(run, [axis[changed] for axis in points], codes[changed], target)
         for index, found in target:
             effect.tensors[run.step.target] = index, found.astype(np.int8)
         return effect
-
-    def _near(self, pixel: Ints) -> NDArray[np.bool_]:
-        return np.ones(len(pixel), bool)
-
-
-class TileAnalysis(SliceAnalysis):
-    """As `SliceAnalysis`, with the pixels of one block alone."""
-
-    def _near(self, pixel: Ints) -> NDArray[np.bool_]:
-        block = pixel // self.config.rows
-        return block == block[0]

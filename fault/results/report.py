@@ -1,20 +1,21 @@
 """A campaign's report: one HTML file that needs nothing else."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from holdfast.base.figures import Figure, heat_map, intervals
 from holdfast.base.page import Cell, count, render, share
+from holdfast.fault.model.models.base import FaultModel
 from holdfast.fault.outcome.verdict import EFFECTS
 
+from .record import Element, StructureSummary, Summary
 from .tables import ratio
 
 __all__ = ["report"]
 
 _NAMES = {"sdc1": "SDC-1", "avf": "AVF"}
 _SHOWN = ("sdc1", "undetected_sdc1", "avf")
-
-Summary = Mapping[str, Any]
 
 
 def report(
@@ -26,14 +27,14 @@ def report(
 
     Parameters
     ----------
-    summary : Mapping
-        From `fault.results.summary.summarize`, with its ``settings``.
+    summary : Summary
+        With its ``settings``.
     command : str
         What repeats the campaign.
     pairs : Mapping
         Comparisons by the first setting and the second; may be empty.
     """
-    settings = summary["settings"]
+    settings = summary.settings
     compared = [
         (first, second, entries)
         for first, others in pairs.items()
@@ -46,52 +47,63 @@ def report(
         summary=summary,
         command=command,
         settings=list(_settings(settings)),
-        effects=[_effects(name, entry) for name, entry in summary["structures"].items()],
+        effects=[_effects(name, entry) for name, entry in summary.structures.items()],
         effects_total=_effects_total(summary),
         effect_names=list(EFFECTS),
         compared=[(first, second, _pairs(entries)) for first, second, entries in compared],
         worst=[
-            [w["signal"], w["structure"], count(w["faults"]), count(w["sdc1"]), share(w["share"])]
-            for w in summary["worst"]
+            [w.signal, w.structure, count(w.faults), count(w.sdc1), share(w.share)]
+            for w in summary.worst
         ],
-        paths=_counts(summary["paths"]),
-        died=_counts(summary["died"]),
+        paths=_counts(summary.paths),
+        died=_counts(summary.died),
         fit=_fit(summary),
         share=share,
+        leaves_out=settings["model"].get("leaves_out", FaultModel.leaves_out),
     )
 
 
 def _figures(summary: Summary) -> list[Figure]:
     structures = {
-        name: {**entry["shares"], "faults": entry["faults"], "counts": entry["counts"]}
-        for name, entry in summary["structures"].items()
+        name: {**entry.shares, "faults": entry.faults, "counts": entry.counts}
+        for name, entry in summary.structures.items()
     }
+    layers, phases = (
+        {name: asdict(group) for name, group in groups.items()}
+        for groups in (summary.layers, summary.phases)
+    )
     figures = [
         intervals("by_structure", "SDC-1 and AVF by structure", _rates(structures)),
         intervals(
-            "by_layer", "SDC-1 and AVF by layer, weighted by population", _rates(summary["layers"])
+            "by_layer",
+            "SDC-1 and AVF by layer, weighted by population",
+            _rates(layers),
         ),
-        intervals("by_phase", "SDC-1 and AVF by phase of a layer", _rates(summary["phases"])),
+        intervals(
+            "by_phase",
+            "SDC-1 and AVF by phase of a layer",
+            _rates(phases),
+        ),
     ]
     for name, title, column, groups in (
-        ("structure_phase", "AVF by structure and phase", "phase", summary["phase_by_structure"]),
-        ("structure_bit", "AVF by structure and bit", "bit", summary["bits_by_structure"]),
+        ("structure_phase", "AVF by structure and phase", "phase", summary.phase_by_structure),
+        ("structure_bit", "AVF by structure and bit", "bit", summary.bits_by_structure),
     ):
-        rows = [
-            {"structure": structure, column: group, "AVF, %": 100 * entry["avf"]["value"],
-             "low, %": 100 * entry["avf"]["low"], "high, %": 100 * entry["avf"]["high"],
-             "faults": entry["faults"]}
+        rows: list[dict[str, Any]] = [
+            {"structure": structure, column: group, "AVF, %": 100 * entry.avf["value"],
+             "low, %": 100 * entry.avf["low"], "high, %": 100 * entry.avf["high"],
+             "faults": entry.faults}
             for structure, entries in groups.items()
             for group, entry in entries.items()
         ]  # fmt: skip
         order = (
-            list(summary["phases"])
+            list(summary.phases)
             if column == "phase"
             else sorted({row[column] for row in rows}, key=int)
         )
         rows.sort(key=lambda row: order.index(row[column]))
         figures.append(heat_map(name, title, rows, column, "structure", "AVF, %"))
-    return [*figures, *_elements(summary["processing_elements"])]
+    return [*figures, *_elements(summary.processing_elements)]
 
 
 def _rates(groups: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -104,20 +116,20 @@ def _rates(groups: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _elements(elements: Iterable[Mapping[str, Any]]) -> list[Figure]:
+def _elements(elements: Iterable[Element]) -> list[Figure]:
     """AVF of processing elements by place, of their registers by bit, and of both."""
     keys: dict[str, tuple[str, str, Any]] = {
-        "pe_array": ("col", "row", lambda e: (e["col"], e["row"])),
-        "pe_bits": ("bit", "register", lambda e: (e["bit"], e["register"])),
-        "pe_every": ("bit", "element", lambda e: (e["bit"], f"{e['row']}.{e['col']}")),
+        "pe_array": ("col", "row", lambda e: (e.col, e.row)),
+        "pe_bits": ("bit", "register", lambda e: (e.bit, e.register)),
+        "pe_every": ("bit", "element", lambda e: (e.bit, f"{e.row}.{e.col}")),
     }
     figures = []
     for name, (x, y, key) in keys.items():
         totals: dict[tuple[Any, Any], list[int]] = {}
         for entry in elements:
             total = totals.setdefault(key(entry), [0, 0])
-            total[0] += entry["faults"]
-            total[1] += entry["avf"]
+            total[0] += entry.faults
+            total[1] += entry.avf
         if totals:
             rows = [
                 {x: place[0], y: place[1], "AVF, %": 100 * hits / faults, "failures": hits,
@@ -140,17 +152,17 @@ def _difference(first: str, second: str, entries: Mapping[str, Any]) -> Figure:
     return intervals(f"pairs_{second}", title, rows, "difference, percentage points", signed=True)
 
 
-def _effects(name: str, entry: Mapping[str, Any]) -> list[object]:
-    counts = [count(entry["counts"][effect]) for effect in EFFECTS]
-    shares = [share(entry["shares"][kind]) for kind in _SHOWN]
-    return [name, count(entry["bits"]), count(entry["faults"]), *counts, *shares]
+def _effects(name: str, entry: StructureSummary) -> list[object]:
+    counts = [count(entry.counts[effect]) for effect in EFFECTS]
+    shares = [share(entry.shares[kind]) for kind in _SHOWN]
+    return [name, count(entry.bits), count(entry.faults), *counts, *shares]
 
 
 def _effects_total(summary: Summary) -> list[object]:
-    total = summary["total"]
+    total = summary.total
     counts = [f"{total[effect]['value']:.2%}" for effect in EFFECTS]
     shares = [share(total[kind]) for kind in _SHOWN]
-    bits, faults = count(summary["bits"]), count(summary["faults"])
+    bits, faults = count(summary.bits), count(summary.faults)
     return ["weighted by population", bits, faults, *counts, *shares]
 
 
@@ -168,7 +180,7 @@ def _counts(counts: Mapping[str, int]) -> list[list[object]]:
     return [[name, count(n), Cell(f"{n / total:.1%}", key=n)] for name, n in counts.items()]
 
 
-def _settings(settings: Summary) -> Iterable[tuple[str, str]]:
+def _settings(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """What was asked for, as far as it is not empty."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
@@ -186,6 +198,6 @@ def _plain(value: object) -> str:
 def _fit(summary: Summary) -> list[list[object]]:
     return [
         [name, *(Cell(f"{rate[kind]:.4g}", key=rate[kind]) for kind in ("raw", "sdc1", "avf"))]
-        for name, rate in summary.get("fit", {}).items()
+        for name, rate in (summary.fit or {}).items()
         if name != "per_megabit"
     ]

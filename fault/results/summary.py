@@ -1,7 +1,7 @@
 """Shares, intervals and profiles of a campaign's results.
 
     summary = summarize(tables, plan, images=1, confidence=0.95)
-    summary["total"]["sdc1"]                     # {"value": ..., "low": ..., "high": ...}
+    summary.total["sdc1"]                     # {"value": ..., "low": ..., "high": ...}
 
 Shares of the whole space weight every structure by its population. Several images under one fault
 are a cluster: the unit of all intervals is the fault (`base.statistics`).
@@ -20,7 +20,20 @@ from numpy.typing import NDArray
 from holdfast.base.paired import Pairs, combined
 from holdfast.base.statistics import Sample, share, stratified
 from holdfast.fault.outcome.verdict import EFFECTS
-from holdfast.fault.sampling.plan import PHASES, Plan
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import PHASES
+
+from .record import (
+    Accuracy,
+    Audit,
+    Element,
+    Group,
+    Latency,
+    Share,
+    StructureSummary,
+    Summary,
+    Suspect,
+)  # fmt: skip
 
 __all__ = ["FAILURES", "compare", "failure_rates", "summarize"]
 
@@ -85,8 +98,8 @@ class _Table:
 
 def summarize(
     tables: Iterable[pa.Table], plan: Plan, images: int, confidence: float = 0.95
-) -> dict[str, Any]:
-    """Everything that a report shows, as plain data.
+) -> Summary:
+    """Sums up shards.
 
     Parameters
     ----------
@@ -95,172 +108,129 @@ def summarize(
     images : int
         Images under every fault.
     """
-    table = _Table(tables)
-    kinds = table.kinds()
-    whole = table.whole(plan, images)
-    structures = {}
-    samples: dict[str, dict[str, Sample]] = {kind: {} for kind in _KINDS}
-    for name in plan.structures:
-        rows = table.faults(name)
-        if not len(rows):
-            continue
-        entry: dict[str, Any] = {
-            "bits": plan.space.bits(name),
-            "population": plan.population[name],
-            "faults": len(rows) // images,
-            "counts": {kind: int(kinds[kind][rows].sum()) for kind in _KINDS},
-        }
-        shares = {}
-        for kind in _KINDS:
-            hits = kinds[kind][rows].reshape(-1, images)
-            samples[kind][name] = Sample.of(hits, name in whole)
-            shares[kind] = asdict(share(samples[kind][name], confidence))
-        entry["shares"] = shares
-        structures[name] = entry
-    total = {
-        kind: asdict(stratified(samples[kind], plan.population, confidence)) for kind in _KINDS
-    }
-    audited = table.columns["audited"].astype(bool)
-    wrong = audited & ~table.columns["agrees"].astype(bool)
-    latency = table.columns["latency"]
-    seen = latency[latency >= 0]
-    return {
-        "population": plan.total,
-        "cycles": plan.cycles,
-        "bits": plan.space.bits(),
-        "excluded_bits": plan.excluded,
-        "faults": table.rows // images,
-        "images": images,
-        "confidence": confidence,
-        "structures": structures,
-        "total": total,
-        "layers": _profile(table, kinds, plan, images, "layer", confidence),
-        "phases": _profile(table, kinds, plan, images, "phase", confidence),
-        "phase_by_structure": {
-            name: _groups(table, kinds, name, images, "phase", name in whole, confidence)
-            for name in structures
-        },
-        "bits_by_structure": {
-            name: _groups(table, kinds, name, images, "bit", name in whole, confidence)
-            for name in structures
-        },
-        "processing_elements": _elements(table, kinds, plan),
-        "died": {
-            name: int(table.equals("died", name).sum()) for name in table.names["died"] if name
-        },
-        "paths": {name: int(table.equals("path", name).sum()) for name in table.names["path"]},
-        "detection_latency": {
-            "seen": len(seen),
-            "median": float(np.median(seen)) if len(seen) else None,
-            "largest": int(seen.max()) if len(seen) else None,
-        },
-        "accuracy": _accuracy(table, plan, images, confidence),
-        "worst": _worst(table, kinds, plan, images, confidence),
-        "audit": {
-            "checked": int(audited.sum()),
-            "disagreements": int(wrong.sum()),
-            "faults": table.columns["fault"][wrong][:10].tolist(),
-        },
-    }
+    return _Summarizer(_Table(tables), plan, images, confidence).summary()
 
 
-def _profile(
-    table: _Table,
-    kinds: Mapping[str, NDArray],
-    plan: Plan,
-    images: int,
-    column: str,
-    confidence: float,
-) -> dict[str, dict[str, Any]]:
-    """AVF and SDC-1 of every layer or phase, structures weighted by population."""
-    order = (
-        [step.name for step in plan.schedule.program.steps] if column == "layer" else list(PHASES)
-    )
-    structures = {name: table.faults(name) for name in plan.structures}
-    whole = table.whole(plan, images)
-    profile: dict[str, dict[str, Any]] = {}
-    for value in order:
-        here = table.equals(column, value)
-        if not here.any():
-            continue
-        profile[value] = {"faults": int(here.sum())}
-        for kind in ("avf", "sdc1"):
-            samples = {
-                name: Sample.of(kinds[kind][rows[here[rows]]].reshape(-1, images), name in whole)
-                for name, rows in structures.items()
-            }
-            profile[value][kind] = asdict(stratified(samples, plan.population, confidence))
-    return profile
+class _Summarizer:
+    def __init__(self, table: _Table, plan: Plan, images: int, confidence: float):
+        self.table, self.plan, self.images, self.confidence = table, plan, images, confidence
+        self.kinds, self.whole = table.kinds(), table.whole(plan, images)
+        self.every = {name: table.faults(name) for name in plan.structures}
+        self.rows = {name: found for name, found in self.every.items() if len(found)}
 
+    def summary(self) -> Summary:
+        table, plan = self.table, self.plan
+        audited = table.columns["audited"].astype(bool)
+        wrong = audited & ~table.columns["agrees"].astype(bool)
+        latency = table.columns["latency"]
+        seen = latency[latency >= 0]
+        return Summary(
+            population=plan.total,
+            cycles=plan.cycles,
+            bits=plan.space.bits(),
+            excluded_bits=plan.excluded,
+            faults=table.rows // self.images,
+            images=self.images,
+            confidence=self.confidence,
+            structures={name: self._structure(name, rows) for name, rows in self.rows.items()},
+            total={kind: self._weighted(kind, self.rows) for kind in _KINDS},
+            layers=self._profile("layer", [s.name for s in plan.schedule.program.steps]),
+            phases=self._profile("phase", PHASES),
+            phase_by_structure={name: self._groups(name, "phase") for name in self.rows},
+            bits_by_structure={name: self._groups(name, "bit") for name in self.rows},
+            processing_elements=self._elements(),
+            died={n: int(table.equals("died", n).sum()) for n in table.names["died"] if n},
+            paths={n: int(table.equals("path", n).sum()) for n in table.names["path"]},
+            detection_latency=Latency(
+                len(seen),
+                float(np.median(seen)) if len(seen) else None,
+                int(seen.max()) if len(seen) else None,
+            ),
+            accuracy=_accuracy(table, plan, self.images, self.confidence),
+            worst=self._worst(),
+            audit=Audit(
+                int(audited.sum()), int(wrong.sum()), table.columns["fault"][wrong][:10].tolist()
+            ),
+        )
 
-def _groups(
-    table: _Table,
-    kinds: Mapping[str, NDArray],
-    structure: str,
-    images: int,
-    column: str,
-    whole: bool,
-    confidence: float,
-) -> dict[str, dict[str, Any]]:
-    """Trials, AVF and SDC-1 of a structure by the values of a column."""
-    rows = table.faults(structure)
-    values = table.columns[column][rows]
-    names = table.names.get(column)
-    groups = {}
-    for value in np.unique(values):
-        here = rows[values == value]
-        groups[names[value] if names else str(int(value))] = {
-            "faults": len(here),
-            **{
-                kind: asdict(share(Sample.of(hits[here].reshape(-1, images), whole), confidence))
-                for kind, hits in kinds.items()
-                if kind in ("avf", "sdc1")
-            },
-        }
-    return groups
+    def _sample(self, kind: str, structure: str, rows: NDArray) -> Sample:
+        return Sample.of(self.kinds[kind][rows].reshape(-1, self.images), structure in self.whole)
 
+    def _share(self, kind: str, structure: str, rows: NDArray) -> Share:
+        return asdict(share(self._sample(kind, structure, rows), self.confidence))
 
-def _elements(table: _Table, kinds: Mapping[str, NDArray], plan: Plan) -> list[dict[str, int]]:
-    """Trials, failures and SDC-1 of every register kind and bit of every processing element."""
-    found: dict[tuple[int, int, str, int], list[int]] = {}
-    for index, name in enumerate(table.names["signal"]):
-        place = plan.space[name].held.place
-        if not {"row", "col"} <= place.keys():
-            continue
-        row, col, register = int(place["row"]), int(place["col"]), name.rpartition("__")[2]
-        rows = np.flatnonzero(table.columns["signal"] == index)
-        for at in rows:
-            entry = found.setdefault((row, col, register, int(table.columns["bit"][at])), [0, 0, 0])
-            entry[0] += 1
-            entry[1] += int(kinds["avf"][at])
-            entry[2] += int(kinds["sdc1"][at])
-    return [
-        {"row": r, "col": c, "register": name, "bit": bit, "faults": n, "avf": a, "sdc1": s}  # type: ignore
-        for (r, c, name, bit), (n, a, s) in sorted(found.items())
-    ]
+    def _weighted(self, kind: str, rows: Mapping[str, NDArray]) -> Share:
+        """A share of rows of all structures, weighted by population."""
+        samples = {name: self._sample(kind, name, some) for name, some in rows.items()}
+        return asdict(stratified(samples, self.plan.population, self.confidence))
 
+    def _structure(self, name: str, rows: NDArray) -> StructureSummary:
+        return StructureSummary(
+            bits=self.plan.space.bits(name),
+            population=self.plan.population[name],
+            faults=len(rows) // self.images,
+            counts={kind: int(self.kinds[kind][rows].sum()) for kind in _KINDS},
+            shares={kind: self._share(kind, name, rows) for kind in _KINDS},
+        )
 
-def _worst(
-    table: _Table, kinds: Mapping[str, NDArray], plan: Plan, images: int, confidence: float
-) -> list[dict[str, Any]]:
-    """Registers and memories with the largest lower bound of SDC-1."""
-    entries = []
-    whole = table.whole(plan, images)
-    for structure in plan.structures:
-        rows = table.faults(structure)
-        signals = table.columns["signal"][rows]
-        for signal in np.unique(signals[kinds["sdc1"][rows]]):
-            hits = kinds["sdc1"][rows[signals == signal]]
-            found = share(Sample.of(hits.reshape(-1, images), structure in whole), confidence)
-            entries.append(
-                {"signal": table.names["signal"][signal], "structure": structure,
-                 "faults": len(hits), "sdc1": int(hits.sum()), "share": asdict(found)}
-            )  # fmt: skip
-    return sorted(entries, key=lambda entry: -entry["share"]["low"])[:_WORST]
+    def _profile(self, column: str, order: Iterable[str]) -> dict[str, Group]:
+        """AVF and SDC-1 of every layer or phase, structures weighted by population."""
+        profile = {}
+        for value in order:
+            here = self.table.equals(column, value)
+            if here.any():
+                some = {name: rows[here[rows]] for name, rows in self.every.items()}
+                avf, sdc1 = (self._weighted(kind, some) for kind in ("avf", "sdc1"))
+                profile[value] = Group(int(here.sum()), avf, sdc1)
+        return profile
+
+    def _groups(self, structure: str, column: str) -> dict[str, Group]:
+        """Faults, AVF and SDC-1 of a structure by the values of a column."""
+        rows, names = self.rows[structure], self.table.names.get(column)
+        values = self.table.columns[column][rows]
+        groups = {}
+        for value in np.unique(values):
+            here = rows[values == value]
+            avf, sdc1 = (self._share(kind, structure, here) for kind in ("avf", "sdc1"))
+            groups[names[value] if names else str(int(value))] = Group(len(here), avf, sdc1)
+        return groups
+
+    def _elements(self) -> list[Element]:
+        """Faults and failures of every register kind and bit of every processing element."""
+        found: dict[tuple[int, int, str, int], list[int]] = {}
+        columns = self.table.columns
+        for index, name in enumerate(self.table.names["signal"]):
+            place = self.plan.space[name].held.place
+            if not {"row", "col"} <= place.keys():
+                continue
+            row, col, register = int(place["row"]), int(place["col"]), name.rpartition("__")[2]
+            for at in np.flatnonzero(columns["signal"] == index):
+                key = row, col, register, int(columns["bit"][at])
+                entry = found.setdefault(key, [0, 0, 0])
+                entry[0] += 1
+                entry[1] += int(self.kinds["avf"][at])
+                entry[2] += int(self.kinds["sdc1"][at])
+        return [Element(*key, *counts) for key, counts in sorted(found.items())]
+
+    def _worst(self) -> list[Suspect]:
+        """Registers and memories with the largest lower bound of SDC-1."""
+        entries = []
+        bad = self.kinds["sdc1"]
+        for structure, rows in self.rows.items():
+            signals = self.table.columns["signal"][rows]
+            for signal in np.unique(signals[bad[rows]]):
+                some = rows[signals == signal]
+                entries.append(
+                    Suspect(
+                        self.table.names["signal"][signal], structure, len(some),
+                        int(bad[some].sum()), self._share("sdc1", structure, some),
+                    )
+                )  # fmt: skip
+        return sorted(entries, key=lambda entry: -entry.share["low"])[:_WORST]
 
 
 def failure_rates(
-    summary: Mapping[str, Any], plan: Plan, per_megabit: Mapping[str, float]
+    summary: Summary, plan: Plan, per_megabit: Mapping[str, float]
 ) -> dict[str, dict[str, float]]:
     """Failures in time (1e9 hours), from raw rates in FIT per 2**20 bits.
 
@@ -270,12 +240,12 @@ def failure_rates(
         ``flip-flop`` and ``memory``.
     """
     rates: dict[str, dict[str, float]] = {}
-    for name, entry in summary["structures"].items():
+    for name, entry in summary.structures.items():
         raw = sum(
             state.bits / 2**20 * per_megabit[state.kind] for state in plan.space.members(name)
         )
         rates[name] = {"raw": raw} | {
-            kind: raw * entry["shares"][kind]["value"] for kind in ("sdc1", "avf")
+            kind: raw * entry.shares[kind]["value"] for kind in ("sdc1", "avf")
         }
     rates["total"] = {
         kind: sum(rate[kind] for rate in rates.values()) for kind in ("raw", "sdc1", "avf")
@@ -345,7 +315,7 @@ def compare(
     return result
 
 
-def _accuracy(table: _Table, plan: Plan, images: int, confidence: float) -> dict[str, Any] | None:
+def _accuracy(table: _Table, plan: Plan, images: int, confidence: float) -> Accuracy | None:
     """Images classified rightly without a fault and what an upset takes from that; None without
     labels.
     """
@@ -364,11 +334,11 @@ def _accuracy(table: _Table, plan: Plan, images: int, confidence: float) -> dict
             pairs[name] = Pairs(np.broadcast_to(golden, after.shape), after, name in whole)
     weights = {name: plan.population[name] / plan.total for name in pairs}
     change, _ = combined(pairs, weights, confidence)
-    return {
-        "golden": int(golden.sum()),
-        "images": images,
-        "drop": {"value": -change.value, "low": -change.high, "high": -change.low},
-        "drop_by_structure": {
+    return Accuracy(
+        golden=int(golden.sum()),
+        images=images,
+        drop={"value": -change.value, "low": -change.high, "high": -change.low},
+        drop_by_structure={
             name: -pair.difference(confidence).value for name, pair in pairs.items()
         },
-    }
+    )

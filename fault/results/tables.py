@@ -13,6 +13,7 @@ from holdfast.fault.outcome.classify import FaultResult
 from holdfast.fault.outcome.verdict import EFFECTS
 
 from .layers import Row
+from .record import Summary
 
 __all__ = [
     "compact",
@@ -81,21 +82,21 @@ def pairs_sentence(off: Sequence[FaultResult], on: Sequence[FaultResult]) -> str
     )
 
 
-def effects_table(summary: dict[str, Any], guard: str) -> Table:
+def effects_table(summary: Summary, guard: str) -> Table:
     """Structure by effect over whole inferences, from `fault.results.summary.summarize`."""
     headings = ("bits", "n", *(_HEADINGS[name] for name in EFFECTS), "SDC1 %")
     title = f"Effects over the whole inference, guard {guard}"
     table = plain_table(title, "structure", *(f" {name}" for name in headings))
-    for name, entry in summary["structures"].items():
+    for name, entry in summary.structures.items():
         table.add_row(
-            name, compact(entry["bits"]), compact(entry["faults"]),
-            *(compact(entry["counts"][effect]) for effect in EFFECTS),
-            _range(entry["shares"]["sdc1"]),
+            name, compact(entry.bits), compact(entry.faults),
+            *(compact(entry.counts[effect]) for effect in EFFECTS),
+            _range(entry.shares["sdc1"]),
         )  # fmt: skip
     table.add_section()
-    total = summary["total"]
+    total = summary.total
     table.add_row(
-        "weighted, %", compact(summary["bits"]), compact(summary["faults"]),
+        "weighted, %", compact(summary.bits), compact(summary.faults),
         *(f"{100 * total[effect]['value']:.2f}" for effect in EFFECTS),
         _range(total["sdc1"]),
     )  # fmt: skip

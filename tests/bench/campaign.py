@@ -28,8 +28,10 @@ from holdfast.base.files import write_atomically
 from holdfast.fault.campaign.engine import PATHS
 from holdfast.fault.campaign.spec import CampaignSpec, UnitStatistics
 from holdfast.fault.campaign.workers import Worker, golden_runs
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
-from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF

@@ -36,6 +36,7 @@ from holdfast.base.statistics import Sample, stratified
 from holdfast.base.table import plain_table
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.workers import golden_runs, run_units
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import (
     EXACT,
@@ -45,7 +46,8 @@ from holdfast.fault.peers.shortcuts import (
 )
 from holdfast.fault.results.summary import FAILURES, summarize
 from holdfast.fault.results.tables import percent, ratio
-from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.data.choice import images_for
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.graph.pixels import image_codes
@@ -95,7 +97,10 @@ def peer(
         structures=STRUCTURES, layers=convolutions(program), pattern=r"^array__pe_\d+_\d+__"
     )
     space, schedule = FaultSpace.of(netlist), Schedule(program)
-    plans = {name: Plan(space, schedule, UpsetModel(), filters, arm) for name, arm in ARMS.items()}
+    plans = {
+        name: Plan(space, schedule, UpsetModel(), filters, arm.sampler)
+        for name, arm in ARMS.items()
+    }
     counts = plans["exact"].allocate(faults, 1)
     found: dict[str, list[pa.Table]] = {}
     with tempfile.TemporaryDirectory(prefix="holdfast-peer-") as folder:
@@ -109,7 +114,8 @@ def peer(
             golden_runs(job)
             found[name] = _tables(name, job, processes)
     summaries = {
-        name: summarize(tables, plans[name], images, confidence) for name, tables in found.items()
+        name: summarize(tables, plans[name], images, confidence).to_json()
+        for name, tables in found.items()
     }
     summaries["alike"] = _alike(plans["exact"], found["exact"], images, confidence)
     result = {
@@ -155,13 +161,15 @@ def _alike(
     """Shares by structure and in all, every layer counting as much as any other."""
     samples: dict[str, dict[str, Sample]] = {kind: {} for kind in _KINDS}
     for structure in plan.structures:
-        for layer in plan.layers:
+        for layer in plan.sampler.layers:
             for kind, effects in _KINDS.items():
                 failed = _failed(tables, structure, effects, images, layer)
                 samples[kind][f"{structure} {layer}"] = Sample.of(failed)
 
     def share(kind: str, structures: tuple[str, ...]) -> dict[str, float]:
-        sizes = {f"{s} {layer}": plan.population[s] for s in structures for layer in plan.layers}
+        sizes = {
+            f"{s} {layer}": plan.population[s] for s in structures for layer in plan.sampler.layers
+        }
         return asdict(stratified(samples[kind], sizes, confidence))
 
     return {

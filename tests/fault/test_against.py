@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -12,10 +13,11 @@ from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.campaign.shard import SCHEMA, pack
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
-from holdfast.fault.peers.shortcuts import EXACT
 from holdfast.fault.results.summary import summarize
-from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import Filters
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF
@@ -50,7 +52,7 @@ def job_of(chosen, **changes):
 
 
 def plan_of(job):
-    return Plan(FaultSpace.of(netlist()), Schedule(job.program), job.model, job.filters, EXACT)
+    return Plan(FaultSpace.of(netlist()), Schedule(job.program), job.model, job.filters)
 
 
 def campaign(folder, job, effects, layer="a"):
@@ -65,7 +67,7 @@ def campaign(folder, job, effects, layer="a"):
             store.add(unit, pack(found))
         tables = list(store.tables(sizes.items()))
         summary = summarize(tables, plan_of(job), 1)
-        store.write("summary.json", json.dumps(summary).encode())
+        store.write("summary.json", json.dumps(summary.to_json()).encode())
     return tables, summary
 
 
@@ -105,7 +107,7 @@ def test_other_draws_are_not_paired(tmp_path, change):
     there, here = job_of(program()), job_of(program(), **change)
     tables, summary = campaign(tmp_path / "there", there, FIRST)
     if len(here.codes) == 2:
-        summary = summary | {"images": 2}
+        summary = replace(summary, images=2)
     found = PriorCampaign.load(tmp_path / "there").compared(
         manifest(here, plan_of(here)), summary, tables, plan_of(there), 0.95
     )

@@ -189,7 +189,7 @@ def test_layers_without_patterns_are_left_out(files, model):  # noqa: F811
     assert left == {}
     for name, share in whole.items():
         if name != "total":
-            its = other.summary["structures"][name]["shares"]["sdc1"]
+            its = other.summary.structures[name].shares["sdc1"]
             assert (share.value, share.low) == (its["value"], its["low"])
     found.rates[:, KINDS.index("dense")] = 0
     part, left = calibrate._measured(other, found, graph())

@@ -19,15 +19,13 @@ from holdfast.fault.campaign.shard import pack
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
 from holdfast.fault.campaign.workers import Worker, golden_runs, run_units
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
+from holdfast.fault.results.record import Summary
 from holdfast.fault.results.report import report
 from holdfast.fault.results.summary import compare, failure_rates, summarize
-from holdfast.fault.sampling.plan import (
-    Filters,
-    Plan,
-    UpsetModel,
-    phase_bounds,
-)
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import Filters, phase_bounds
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
 from holdfast.sim.machine.timeline import Schedule
 from tests.base.living import IMPORTABLE
@@ -94,7 +92,7 @@ def test_filters(space, schedule):
         "array__pe_0_1__weight", "array__pe_0_1__shadow",
     }  # fmt: skip
     (run,) = (run for run in schedule.runs if run.step.name == "b")
-    assert plan.window == sorted(phase_bounds(run).values())
+    assert plan.sampler.window == sorted(phase_bounds(run).values())
     assert plan.cycles == run.end - run.fetch
     for upset in plan.draw("weight", 0, 200, 1):
         assert run.fetch <= upset.cycle < run.end
@@ -179,18 +177,18 @@ def finished(tmp_path_factory, space, schedule):
 def test_every_fault_has_one_effect_and_the_audit_agrees(finished, space):
     job, _, summary, tables = finished
     assert sum(table.num_rows for table in tables) == sum(job.counts.values())
-    for entry in summary["structures"].values():
+    for entry in summary.structures.values():
         effects = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
-        assert sum(entry["counts"][name] for name in effects) == entry["faults"]
-    assert summary["audit"]["checked"] > 10
-    assert summary["audit"]["disagreements"] == 0
-    weights = {name: entry["population"] for name, entry in summary["structures"].items()}
+        assert sum(entry.counts[name] for name in effects) == entry.faults
+    assert summary.audit.checked > 10
+    assert summary.audit.disagreements == 0
+    weights = {name: entry.population for name, entry in summary.structures.items()}
     share = sum(
-        weights[name] * entry["counts"]["sdc1"] / entry["faults"]
-        for name, entry in summary["structures"].items()
+        weights[name] * entry.counts["sdc1"] / entry.faults
+        for name, entry in summary.structures.items()
     ) / sum(weights.values())
-    assert summary["total"]["sdc1"]["value"] == pytest.approx(share)
-    assert summary["total"]["sdc1"]["low"] <= share <= summary["total"]["sdc1"]["high"]
+    assert summary.total["sdc1"]["value"] == pytest.approx(share)
+    assert summary.total["sdc1"]["low"] <= share <= summary.total["sdc1"]["high"]
 
 
 def test_killed_workers_change_nothing(finished, tmp_path):
@@ -360,7 +358,7 @@ def test_images_under_one_fault_are_a_cluster(space, schedule):
     found = []
     for part, count in ((job, 4), (single, 1)):
         tables = [pq.read_table(_buffer(data)) for _, data, _ in run_units(part, part.units())]
-        found.append(summarize(tables, plan, count))
+        found.append(summarize(tables, plan, count).to_json())
     # Four times the same image tells nothing new, in no group of faults.
     assert found[0]["structures"]["weight"]["shares"] == found[1]["structures"]["weight"]["shares"]
     for key in ("total", "layers", "phases", "bits_by_structure", "phase_by_structure", "worst"):
@@ -403,7 +401,7 @@ def packed(effects, **changes):
 def test_what_counts_as_a_failure(space, schedule):
     plan = plan_of(space, schedule, structures=("weight",))
     effects = ["masked"] * 5 + ["latent"] * 4 + ["benign"] * 3 + ["sdc1"] * 2 + ["stopped", "hang"]
-    counts = summarize([shard(effects)], plan, 1)["structures"]["weight"]["counts"]
+    counts = summarize([shard(effects)], plan, 1).structures["weight"].counts
     assert counts["avf"] == 3 + 2 + 1 + 1
     assert (counts["sdc1"], counts["undetected_sdc1"], counts["detected"]) == (2, 2, 0)
 
@@ -411,11 +409,11 @@ def test_what_counts_as_a_failure(space, schedule):
 def test_a_population_tried_whole_has_no_sampling_error(space, schedule):
     plan = plan_of(space, schedule, structures=("weight",))
     tables = [shard(["masked"] * 10 + ["sdc1"] * 6)]
-    estimated = summarize(tables, plan, 1)["total"]["sdc1"]
+    estimated = summarize(tables, plan, 1).total["sdc1"]
     assert estimated["low"] < estimated["value"] < estimated["high"]
     plan.__dict__["population"] = {"weight": 16}
     exact = {"value": 6 / 16, "low": 6 / 16, "high": 6 / 16}
-    found = summarize(tables, plan, 1)
+    found = summarize(tables, plan, 1).to_json()
     assert found["total"]["sdc1"] == found["structures"]["weight"]["shares"]["sdc1"] == exact
     assert found["layers"]["a"]["sdc1"] == found["phases"]["stream"]["sdc1"] == exact
     assert found["worst"][0]["share"] == found["bits_by_structure"]["weight"]["0"]["sdc1"] == exact
@@ -466,12 +464,12 @@ def test_accuracy_drop_and_corrected(space, schedule):
     rows["false_alarm"] = [False] * 4 + [True] + [False] * 5
     plan = plan_of(space, schedule, structures=("weight",))
     summary = summarize([pq.read_table(_buffer(pack(rows)))], plan, 1)
-    accuracy = summary["accuracy"]
-    assert (accuracy["golden"], accuracy["images"]) == (1, 1)
-    assert accuracy["drop"]["value"] == pytest.approx(0.3)
-    assert accuracy["drop"]["low"] < 0.3 < accuracy["drop"]["high"]
-    assert summary["structures"]["weight"]["counts"]["corrected"] == 2
-    assert summarize([shard(effects)], plan, 1)["accuracy"] is None
+    accuracy = summary.accuracy
+    assert (accuracy.golden, accuracy.images) == (1, 1)
+    assert accuracy.drop["value"] == pytest.approx(0.3)
+    assert accuracy.drop["low"] < 0.3 < accuracy.drop["high"]
+    assert summary.structures["weight"].counts["corrected"] == 2
+    assert summarize([shard(effects)], plan, 1).accuracy is None
 
 
 def test_pairs_and_rates(finished, space, schedule):
@@ -479,32 +477,35 @@ def test_pairs_and_rates(finished, space, schedule):
     plan = plan_of(space, schedule)
     guarded = job_of(space, schedule, guard=GUARD_ON)
     second = [pq.read_table(_buffer(data)) for _, data, _ in run_units(guarded, guarded.units())]
-    pairs = compare(tables, second, plan, summary["images"])
+    pairs = compare(tables, second, plan, summary.images)
     for name, entry in pairs.items():
         if name != "total":
             before, after = entry["sdc1"]
             assert before - entry["prevented"] + entry["caused"] == after
             assert entry["difference"]["low"] <= (after - before) / entry["faults"]
             assert entry["difference"]["high"] >= (after - before) / entry["faults"]
-    same = compare(tables, tables, plan, summary["images"])["total"]
+    same = compare(tables, tables, plan, summary.images)["total"]
     assert (same["prevented"], same["caused"], same["difference"]["value"]) == (0, 0, 0)
     rates = failure_rates(summary, plan, {"flip-flop": 100.0, "memory": 0.0})
     assert rates["total"]["raw"] == pytest.approx(100 * netlist().flip_flop_bits / 2**20)
-    entry = summary["structures"]["weight"]
+    entry = summary.structures["weight"]
     assert rates["weight"]["sdc1"] == pytest.approx(
-        100 * space.bits("weight") / 2**20 * entry["shares"]["sdc1"]["value"]
+        100 * space.bits("weight") / 2**20 * entry.shares["sdc1"]["value"]
     )
     settings = {"name": "tiny", "accelerator": "2x2", "x": "y"}
     rates |= {"per_megabit": {"flip-flop": 100.0, "memory": 0.0}}
-    content = [summary | {"settings": settings, "fit": rates}, {"off": {"bound": pairs}}]
-    page = report(content[0], "nox -s campaign", content[1])
+    content = [
+        summary.to_json() | {"settings": settings | {"model": {}}, "fit": rates},
+        {"off": {"bound": pairs}},
+    ]
+    page = report(Summary.from_json(content[0]), "nox -s campaign", content[1])
     assert needs_nothing(page)
-    names = {"nox", "off", "bound", *settings.values(), *summary["structures"], *summary["paths"]}
-    names |= {"x", *summary["layers"], *summary["died"], *(w["signal"] for w in summary["worst"])}
+    names = {"nox", "off", "bound", *settings.values(), *summary.structures, *summary.paths}
+    names |= {"x", *summary.layers, *summary.died, *(w.signal for w in summary.worst)}
     other = hostile(content, names)
-    spoilt = report(other[0], hostile("nox", names), other[1])
+    spoilt = report(Summary.from_json(other[0]), hostile("nox", names), other[1])
     assert parts(spoilt)[0] == parts(page)[0]
     assert spoilt.encode()
-    for name in summary["structures"]:
+    for name in summary.structures:
         assert name in page
-    json.dumps(summary)
+    json.dumps(summary.to_json())

@@ -8,8 +8,9 @@ import pytest
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.campaign.engine import PATHS, Engine
-from holdfast.fault.injection.lockstep import FREE, Trace
+from holdfast.fault.injection.lockstep import FREE
 from holdfast.fault.injection.session import RtlSession
+from holdfast.fault.injection.trace import Trace
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.nn.compiler.compiler import compile_graph
@@ -252,7 +253,7 @@ def test_trace_survives_a_file(engine, tmp_path, space):
 def test_golden_words(engine):
     """What the closed forms take for the content of a memory, against the RTL's."""
     source = random.Random(3)
-    analysis = engine._memory_faults
+    golden_words = engine.memories.golden_words
     for cycle in sorted(source.randrange(2200) for _ in range(25)):
         engine.inference.lockstep.load(cycle)
         memories = netlist().memories
@@ -260,7 +261,7 @@ def test_golden_words(engine):
         for memory in memories:
             for _ in range(6):
                 address = source.randrange(memory.depth)
-                golden = analysis.golden_word(memory.name, address, cycle)
+                golden = golden_words.at(memory.name, address, cycle)
                 upset = Fault((Site(memory.name, address, 0),), cycle)
                 if engine.run([upset])[0].path == "closed":
                     assert golden == words[memory.name][address], (memory.name, address, cycle)

@@ -13,14 +13,11 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.workers import Worker
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.peers.shortcuts import Shortcuts
-from holdfast.fault.sampling.plan import (
-    PHASES,
-    Filters,
-    Plan,
-    UpsetModel,
-)
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import PHASES, Filters
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.sim.machine.timeline import Schedule
 from tests.fault.tiny import images, netlist, program
@@ -44,7 +41,7 @@ def addresses(state):
 
 
 def plan_of(space, schedule, model=None, shortcuts=None, **filters):
-    more = () if shortcuts is None else (shortcuts,)
+    more = () if shortcuts is None else (shortcuts.sampler,)
     return Plan(space, schedule, model or UpsetModel(), Filters(**filters), *more)
 
 
@@ -61,7 +58,7 @@ def plan_of(space, schedule, model=None, shortcuts=None, **filters):
 def test_what_is_named_twice_counts_once(space, schedule, filters):
     once = {name: tuple(dict.fromkeys(value)) for name, value in filters.items()}
     twice, plan = plan_of(space, schedule, **filters), plan_of(space, schedule, **once)
-    assert twice.population == plan.population and twice.window == plan.window
+    assert twice.population == plan.population and twice.sampler.window == plan.sampler.window
     assert twice.filters == Filters(**once)
 
 
@@ -71,7 +68,7 @@ def test_a_population_has_every_cycle_at_most_once(phases, layers):
     plan = plan_of(
         FaultSpace.of(netlist()), Schedule(program()), phases=tuple(phases), layers=tuple(layers)
     )
-    cycles = [cycle for begin, end in plan.window for cycle in range(begin, end)]
+    cycles = [cycle for begin, end in plan.sampler.window for cycle in range(begin, end)]
     assert len(set(cycles)) == len(cycles) == plan.cycles
     assert plan.cycles <= plan.schedule.cycles
 
@@ -89,7 +86,7 @@ def test_a_small_population_is_tried_whole(space, schedule, bits):
             for first, end in pairwise(cuts)
             for upset in plan.every(structure, first, end - first)
         ]
-        moments = [cycle for begin, end in plan.window for cycle in range(begin, end)]
+        moments = [cycle for begin, end in plan.sampler.window for cycle in range(begin, end)]
         expected = {
             (tuple(Site(state.signal, address, bit + k) for k in range(bits)), cycle)
             for state in space.members(structure)

@@ -10,10 +10,11 @@ import torch
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.campaign.engine import Engine
 from holdfast.fault.injection.session import RtlSession
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import STRUCTURES, Shortcuts, convolutions
-from holdfast.fault.peers.slice import SliceAnalysis, TileAnalysis
-from holdfast.fault.sampling.plan import Filters, Plan, UpsetModel
+from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from tests import reference
@@ -55,7 +56,9 @@ def bench():
 
 def plan_of(bench, shortcuts, **filters):
     space = FaultSpace.of(netlist())
-    return Plan(space, bench.inference.schedule, UpsetModel(), Filters(**filters), shortcuts)
+    return Plan(
+        space, bench.inference.schedule, UpsetModel(), Filters(**filters), shortcuts.sampler
+    )
 
 
 def test_first_products_are_those_of_the_running_array(bench):
@@ -169,8 +172,8 @@ def expected(bench, upset, alone_in):
 def test_a_part_of_the_sum_requantized_alone(bench, cycles, part):
     plan = plan_of(bench, Shortcuts(cycles, part), layers=("b", "d"))
     inference = bench.inference
-    analysis = {"slice": SliceAnalysis, "tile": TileAnalysis}[part]
-    sliced = Engine(inference, bench.codes, bench.trace, analysis=analysis)
+    shortcuts = Shortcuts(requantize=part)
+    sliced = Engine(inference, bench.codes, bench.trace, shortcuts=shortcuts)
     exact = Engine(inference, bench.codes, bench.trace)
     upsets = [upset for name in STRUCTURES for upset in plan.draw(name, 0, 150, 2)]
     compared = wrapped = changed = other = 0

@@ -9,6 +9,7 @@ from rich.console import Console
 from holdfast.base.statistics import Estimate
 from holdfast.fault.injection.observation import Divergence
 from holdfast.fault.results.layers import Row
+from holdfast.fault.results.record import Summary
 from holdfast.fault.results.tables import (
     compact,
     divergence_table,
@@ -70,7 +71,13 @@ def test_effects_in_layers():
 def test_effects_in_inferences():
     counts = {"masked": 1050, "latent": 225, "benign": 150, "sdc1": 75, "stopped": 0, "hang": 0}
     weight = {"bits": 1024, "faults": 1500, "counts": counts, "shares": SHARES}
-    summary = {"structures": {"weight": weight}, "bits": 1024, "faults": 1500, "total": SHARES}
+    shares = SHARES | {"avf": SHARES["sdc1"]}
+    summary = Summary.from_json(
+        {
+            "structures": {"weight": weight | {"shares": shares}}, "bits": 1024, "faults": 1500,
+            "total": shares, "population": 10**6, "cycles": 977, "images": 1,
+        }
+    )  # fmt: skip
     assert shown(effects_table(summary, "off")) == lines("""
                 Effects over the whole inference, guard off
 

@@ -1,0 +1,54 @@
+"""What a resolver answers: it decides a fault with less than a whole run of RTL, or passes it on.
+
+An engine asks its resolvers in turn (`fault.campaign.resolvers`); the first answer decides.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from holdfast.fault.injection.session import InferenceOutcome
+from holdfast.fault.model.fault import Fault
+
+from .effect import Effect
+
+__all__ = ["Decision", "Later", "Resolver"]
+
+
+@dataclass
+class Decision:
+    """What was decided for a fault before its corrupted tensors are propagated to the logits.
+
+    Attributes
+    ----------
+    path : str
+        Which way decided it, as the store names it.
+    has_latent_state : bool
+        Something wrong is left that the next inference reads before it is written.
+    counts, shift : int
+        Guard violations, and cycles, beyond the golden run's.
+    detected : int or None
+        First cycle in which RTL counted more violations than in the golden run.
+    died : str
+        Where it ended if the logits are golden, where the effect does not tell.
+    """
+
+    path: str
+    effect: Effect
+    has_latent_state: bool = False
+    counts: int = 0
+    shift: int = 0
+    detected: int | None = None
+    died: str = ""
+
+
+class Later(NamedTuple):
+    """The fault does the same if it begins in a later cycle: the next resolver gets that one."""
+
+    cycle: int
+
+
+class Resolver(Protocol):
+    """One way to decide faults of an image's inference."""
+
+    def resolve(self, fault: Fault) -> Decision | Later | InferenceOutcome | None:
+        """Decides a fault, or delays it; None leaves it to the next resolver."""

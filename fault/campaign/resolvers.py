@@ -1,0 +1,42 @@
+"""The resolvers that an engine asks, in their order; RTL, which decides everything, is the last."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from holdfast.fault.analysis.layer_outputs import LayerOutputs, Points
+from holdfast.fault.analysis.liveness import LivenessTable
+from holdfast.fault.analysis.memories import MemoryFaultAnalysis
+from holdfast.fault.analysis.registers import RegisterFaultAnalysis
+from holdfast.fault.analysis.resolver import Resolver
+from holdfast.fault.analysis.rtl import LockstepResolver
+from holdfast.fault.injection.session import RtlSession
+
+__all__ = ["RESOLVERS", "GoldenInference"]
+
+
+@dataclass(frozen=True)
+class GoldenInference:
+    """What resolvers know of an image's golden inference.
+
+    Attributes
+    ----------
+    liveness : LivenessTable or None
+        Only where it was analysed.
+    points : Callable or None
+        Another injector's way to decide differences of sums.
+    """
+
+    session: RtlSession
+    layers: LayerOutputs
+    memories: MemoryFaultAnalysis
+    liveness: LivenessTable | None = None
+    points: Points | None = None
+
+
+RESOLVERS: list[Callable[[GoldenInference], Resolver | None]] = [
+    lambda it: RegisterFaultAnalysis(it.layers, it.session.netlist.held, it.points),
+    lambda it: it.memories,
+    lambda it: it.liveness,
+    lambda it: LockstepResolver(it.session, it.memories),
+]
+"""Make resolvers of an inference; one that makes None is left out."""

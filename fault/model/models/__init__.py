@@ -1,0 +1,1 @@
+"""Fault models: one file for each, listed in `fault.model.registry`."""

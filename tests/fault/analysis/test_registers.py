@@ -1,0 +1,92 @@
+"""Upsets of registers against the RTL: all bits in all cycles of a layer, on 3x2 and 4x4 arrays."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from holdfast.fault.analysis.registers import RegisterFaultAnalysis
+from holdfast.fault.campaign.engine import Engine
+from holdfast.fault.injection.session import RtlSession
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.roles import Role
+from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.graph.guard_modes import GUARD_OFF
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.random_graph import random_graph
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.machine.banks import tensor
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+
+COVERED = (
+    Role.PE_ACTIVATION, Role.PE_PRODUCT, Role.PE_PARTIAL_SUM, Role.PE_WEIGHT, Role.PE_SHADOW,
+    Role.ARRAY_SKEW, Role.INPUT_WORD, Role.INPUT_VECTOR, Role.WEIGHT_ROW, Role.ACCUMULATOR_READ,
+    Role.ACCUMULATOR_FETCHED, Role.ACCUMULATOR_STORED, Role.ACCUMULATOR_ADDEND,
+    Role.ACCUMULATOR_TOTAL,
+)  # fmt: skip
+LAYERS = {"3x3 kernel on 3x2": (3, 2, 2, 3), "1x1 kernel on 4x4": (4, 4, 6, 1)}
+
+
+@cache
+def engine_of(rows, cols, channels, kernel):
+    config = AcceleratorConfig(
+        rows=rows, cols=cols, act_depth=64, weight_depth=128, acc_depth=16, param_depth=16,
+        program_depth=2, guard=False,
+    )  # fmt: skip
+    net = Network("proof", input_shape=(channels, 3, 3))
+    layer = net.conv("layer", "image", cols + 1, kernel)
+    net.dense("logits", layer, 3)
+    graph = random_graph(net, seed=5)
+    program = compile_graph(graph, config)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, channels, 3, 3), np.uint8)
+    codes = image_codes(pixels, 8)[0].numpy()
+    inference = RtlSession(program, accelerator_netlist(config), GUARD_OFF, 16)
+    return Engine(inference, codes, inference.record(codes))
+
+
+def stored(engine, run, after):
+    """The layer's output as it lies in the activation memories, after some more cycles."""
+    program, model, target = engine.program, engine.inference.model, run.step.target
+    model.step(after)
+    bank, lanes = program.places[target].bank, program.config.word_lanes
+    banks = np.zeros((program.config.act_banks, 64, lanes), np.int8)
+    for lane in range(lanes):
+        banks[bank, :, lane] = model.read_memory(f"activations_{bank}__lane_{lane}").view(np.int8)
+    return tensor(program, target, banks).ravel()
+
+
+@pytest.mark.parametrize("role", COVERED, ids=lambda role: role.name.lower())
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+def test_all_bits_of_a_role_in_all_cycles(layer, role):
+    engine = engine_of(*layer)
+    inference, model = engine.inference, engine.inference.model
+    analysis = RegisterFaultAnalysis(engine.memories.layers, inference.netlist.held)
+    registers = [ff for ff in inference.netlist.flip_flops if ff.held.role is role]
+    bits = [(register.name, bit) for register in registers for bit in range(register.width)]
+    assert bits
+    changed = checked = 0
+    for run in inference.schedule.runs:
+        clean = engine.propagator.reference.outputs[run.step.target][0].numpy().ravel()
+        for cycle in range(run.fetch, run.end):
+            inference.lockstep.load(cycle)
+            here = model.snapshot()
+            for name, bit in bits:
+                effect = analysis.effect(name, bit, cycle)
+                if effect is None:
+                    # A single pixel's sum stays in its register.
+                    assert run.chained and role is Role.ACCUMULATOR_TOTAL
+                    continue
+                model.restore(here)
+                model.flip(name, bit)
+                found, expected = stored(engine, run, run.end - cycle), clean.copy()
+                indices, codes = effect.tensors.get(run.step.target, ([], []))
+                expected[indices] = codes
+                assert np.array_equal(found, expected), (name, bit, cycle)
+                checked += 1
+                changed += not np.array_equal(found, clean)
+    assert checked == len(bits) * sum(
+        run.end - run.fetch
+        for run in inference.schedule.runs
+        if not (run.chained and role is Role.ACCUMULATOR_TOTAL)
+    )
+    assert changed > checked // 200
