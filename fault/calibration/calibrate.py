@@ -121,7 +121,7 @@ def predict_command(
             )
     guard = GuardSettings(**calibration.guard)
     if other is not None:
-        images, image_seed = other.summary.images, other.manifest["seed"]
+        images, image_seed = other.summary.images, other.manifest.seed
     image_set = images_for(graph, data, images, image_seed)
     codes = image_codes(image_set.images, graph.act_bits)
     if other is not None:
@@ -159,7 +159,7 @@ def predict_command(
 
 def _name(folder: Path) -> str:
     """The network that a campaign struck."""
-    return str(PriorCampaign.load(folder).manifest["name"])
+    return str(PriorCampaign.load(folder).manifest.name)
 
 
 def _comparable(
@@ -172,19 +172,19 @@ def _comparable(
     """Refuse a campaign that the model says nothing about."""
     manifest, folder = other.manifest, other.folder
     program = compile_graph(graph, recorded_config(other))
-    if program_hash(program) != manifest["network"]:
+    if program_hash(program) != manifest.network:
         raise HoldfastError(
-            f"{folder} is a campaign of another network {manifest['name']}; "
+            f"{folder} is a campaign of another network {manifest.name}; "
             "give the one that it struck with --network."
         )
-    if images_hash(codes) != manifest["images"]:
+    if images_hash(codes) != manifest.images:
         raise HoldfastError(f"{folder} struck other images; give its --data.")
     array = recorded_config(other)
     same = (array.rows, array.cols, array.acc_depth, array.acc_bits)
     mine = calibration.array
     if same != (mine.rows, mine.cols, mine.acc_depth, calibration.acc_bits):
         raise HoldfastError(f"{folder} struck {array.name}, {file} was fitted on other hardware.")
-    if GuardSettings(**manifest["guard"]) != GuardSettings(**calibration.guard):
+    if manifest.guard != GuardSettings(**calibration.guard):
         raise HoldfastError(f"the guard's setting in {folder} is not that of {file}.")
     missing = [name for name in calibration.bits if name not in other.summary.structures]
     if missing:
@@ -200,7 +200,7 @@ def _measured(
     images = other.summary.images
     kinds: dict[str | None, str] = {work.name: work.kind for work in graph_work(graph)}
     columns = ["structure", "number", "image", "effect"]
-    if other.manifest.get("patterns"):
+    if other.manifest.patterns:
         columns.append("tensor")
     tables = [other.table(path).select(columns) for path in other.shards()]
     rows = pa.concat_tables(tables)

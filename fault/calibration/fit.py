@@ -15,6 +15,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from holdfast.base.text import printable
 from holdfast.base.versions import versions
 from holdfast.fault.campaign.manifest import program_hash
 from holdfast.fault.campaign.prior import PriorCampaign
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.sampling.sampler import phase_bounds
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
@@ -42,7 +44,6 @@ from holdfast.nn.errors.exposure import (
     graph_work,
 )
 from holdfast.nn.graph.graph import Graph
-from holdfast.nn.graph.guard_modes import GuardSettings
 from holdfast.sim.machine.timeline import Schedule
 
 __all__ = ["fit", "recorded_config"]
@@ -75,7 +76,7 @@ def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> 
     first = campaigns[0]
     for other in campaigns[1:]:
         for name in _SAME:
-            if _setting(other.ended, name) != _setting(first.ended, name):
+            if getattr(other.ended.manifest, name) != getattr(first.ended.manifest, name):
                 raise HoldfastError(
                     f"{other.ended.folder} and {first.ended.folder} differ in {name}; only "
                     "campaigns of one accelerator and setting can be fitted together."
@@ -111,7 +112,7 @@ def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> 
         act_bits=cfg.act_bits,
         weight_bits=cfg.weight_bits,
         acc_bits=cfg.acc_bits,
-        guard=first.ended.manifest["guard"],
+        guard=asdict(first.ended.manifest.guard),
         provenance={
             "campaigns": [campaign.provenance() for campaign in campaigns],
             "versions": versions(),
@@ -138,16 +139,10 @@ def _rates(
     return result
 
 
-def _setting(ended: PriorCampaign, name: str) -> Any:
-    """Of a campaign's manifest; those of earlier versions do not say whether bounds are fixed."""
-    value = ended.manifest[name]
-    return GuardSettings(**value) if name == "guard" else value
-
-
 def recorded_config(ended: PriorCampaign) -> AcceleratorConfig:
     """The accelerator of a campaign."""
     try:
-        return AcceleratorConfig(**tomllib.loads(ended.manifest["config"]))
+        return AcceleratorConfig(**tomllib.loads(ended.manifest.config))
     except (ValueError, TypeError, RecursionError):
         raise HoldfastError(
             f"{printable(ended.folder / 'manifest.json')} is damaged: config is none."
@@ -159,37 +154,35 @@ class _Campaign:
 
     def __init__(self, ended: PriorCampaign, graph: Graph):
         manifest, folder = ended.manifest, ended.folder
-        if not manifest.get("patterns"):
+        if not manifest.patterns:
             raise HoldfastError(f"{folder} holds no patterns: run its campaign with --patterns.")
         self.ended = ended
         self.program: Program = compile_graph(graph, recorded_config(ended))
-        if program_hash(self.program) != manifest["network"]:
+        if program_hash(self.program) != manifest.network:
             raise HoldfastError(
-                f"{folder} is a campaign of another network {manifest['name']}; "
+                f"{folder} is a campaign of another network {manifest.name}; "
                 "give the one that it struck with --network."
             )
-        if manifest["model"] != {"bits": 1, "stuck": None, "duration": 0}:
+        if manifest.model != UpsetModel().settings():
             raise HoldfastError(f"{folder} is not a campaign of single-bit upsets.")
-        filters = manifest["filters"]
-        chosen = any(filters[name] for name in ("phases", "pattern", "pes"))
-        if chosen or manifest["cycles_drawn"] != "all":
+        filters = manifest.filters
+        chosen = any((filters.phases, filters.pattern, filters.pes))
+        if chosen or manifest.cycles_drawn != "all":
             raise HoldfastError(
                 f"{folder} leaves out cycles or registers; only --structures and --layers can be "
                 "chosen in a campaign to fit."
             )
         schedule = Schedule(self.program)
         self.density = 1.0
-        self.confined = bool(filters["layers"])
+        self.confined = bool(filters.layers)
         if self.confined:
-            bounds = [
-                phase_bounds(run) for run in schedule.runs if run.step.name in filters["layers"]
-            ]
+            bounds = [phase_bounds(run) for run in schedule.runs if run.step.name in filters.layers]
             inside = sum(end - begin for part in bounds for begin, end in part.values())
             self.density = schedule.cycles / inside
         self.layers = graph_work(graph)
         self._names = {step.name: step.nodes[0] for step in self.program.steps}
         targets = {step.nodes[0]: step.target for step in self.program.steps}
-        self._struck = set(filters["layers"]) or set(self._names)
+        self._struck = set(filters.layers) or set(self._names)
         self._work = {work.name: work for work in self.layers}
         self._tensors = {targets[name]: name for name in self._work} | {n: n for n in self._work}
         entries = ended.summary.structures
@@ -265,15 +258,15 @@ class _Campaign:
             ).as_py() or 0
             for table in map(self.ended.table, self._shards)
         )  # fmt: skip
-        text = json.dumps(manifest, sort_keys=True).encode()
+        text = json.dumps(manifest.to_json(), sort_keys=True).encode()
         return {
             "manifest": hashlib.sha256(text).hexdigest(),
-            "network": manifest["name"],
-            "accelerator": manifest["accelerator"],
-            "layers": manifest["filters"]["layers"],
+            "network": manifest.name,
+            "accelerator": manifest.accelerator,
+            "layers": list(manifest.filters.layers),
             "faults": summary.faults,
             "images": summary.images,
-            "seed": manifest["seed"],
+            "seed": manifest.seed,
             "followed_to_the_end": unseen,
         }
 

@@ -265,7 +265,7 @@ def _run(prepared: Prepared, guard: str, folder: Path, observer: Observer) -> Gu
     spec = replace(prepared.spec, guard=GUARDS[guard])
     parts = spec.doubling_rounds(plan.tried_whole(spec.counts))
     units: dict[UnitId, int] = {}
-    with Store(folder, manifest(spec, plan)) as store:
+    with Store(folder, manifest(spec, plan).to_json()) as store:
         spec = replace(spec, golden=folder.resolve() / "golden")
         for part in parts if given.stop_at else [spec.units()]:
             rows = {unit: spec.faults(unit) * len(spec.codes) for unit in part}

@@ -1,6 +1,6 @@
 """What a campaign is: the manifest in its folder.
 
-    manifest(job, plan)                 # plain data
+    manifest(job, plan)                 # Manifest
     read_manifest(folder)               # of this version and of earlier ones
     different(found, here)              # keys that make two campaigns
     program_differs(found, here)        # whether other code would compute the units
@@ -9,25 +9,31 @@ What was computed with other code can be shown, but not gone on with.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.base.cache import digest
+from holdfast.base.errors import HoldfastError
 from holdfast.base.files import read_json
 from holdfast.base.sources import source_hash
 from holdfast.base.text import printable
 from holdfast.base.versions import COMPUTING, versions
 from holdfast.fault.sampling.plan import Plan
+from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.compiler.program import Program
+from holdfast.nn.graph.guard_modes import GuardSettings
 
 from .spec import CampaignSpec
 
 __all__ = [
+    "Manifest",
     "campaign_hash",
     "different",
     "images_hash",
@@ -42,18 +48,80 @@ _FORMAT = 1
 _PROGRAM = ("sources", "versions")
 
 
-def manifest(job: CampaignSpec, plan: Plan) -> dict[str, Any]:
-    """What makes two campaigns the same, and what computed it."""
-    return {
-        "format": _FORMAT,
-        "design": job.netlist.hash,
-        "config": job.program.config.to_toml(),
-        "network": program_hash(job.program),
-        "images": images_hash(job.codes),
-        **settings(job, plan),
-        "sources": source_hash("holdfast.fault.campaign.workers"),
-        "versions": versions(),
-    }
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What makes two campaigns the same, and what computed it.
+
+    Raises
+    ------
+    ValueError
+        A number is outside its bounds.
+    """
+
+    format: int
+    design: str
+    config: str
+    network: str
+    images: str
+    name: str
+    accelerator: str
+    guard: GuardSettings
+    model: dict[str, Any]
+    filters: Filters
+    cycles_drawn: str
+    requantize: str | None = None
+    faults: dict[str, int]
+    unit: int
+    seed: int
+    audit: float | None = None
+    patterns: bool = False
+    whole: list[str] = field(default_factory=list)
+    sources: str | None = None
+    versions: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        numbers = {"unit": self.unit - 1, "seed": self.seed, **self.faults}
+        for name, number in numbers.items():
+            if number < 0:
+                raise ValueError(f"{name} is no such value")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain data; what earlier versions did not say is left out where it is empty."""
+        plain = json.loads(json.dumps(asdict(self)))
+        optional = {each.name for each in fields(self) if each.default is not MISSING} | {"whole"}
+        return {key: value for key, value in plain.items() if value or key not in optional}
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Reads the manifest in a campaign's folder.
+
+        Raises
+        ------
+        HoldfastError
+            There is none, or it is damaged.
+        """
+        try:
+            return msgspec.convert(read_manifest(folder), cls)
+        except (msgspec.ValidationError, HoldfastError, ValueError) as error:
+            if isinstance(error, HoldfastError):
+                raise
+            raise HoldfastError(
+                f"{printable(folder)}/manifest.json is damaged: {printable(error, 100)}."
+            ) from None
+
+
+def manifest(job: CampaignSpec, plan: Plan) -> Manifest:
+    """Returns a campaign's manifest."""
+    return Manifest(
+        format=_FORMAT,
+        design=job.netlist.hash,
+        config=job.program.config.to_toml(),
+        network=program_hash(job.program),
+        images=images_hash(job.codes),
+        sources=source_hash("holdfast.fault.campaign.workers"),
+        versions=versions(),
+        **settings(job, plan) | {"guard": job.guard, "filters": job.filters},
+    )
 
 
 def settings(job: CampaignSpec, plan: Plan) -> dict[str, Any]:

@@ -7,8 +7,7 @@ Where both drew the same faults in the same design, at the same moments of the s
 compared fault by fault; otherwise, say for two designs or two networks, by the shares of each.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,8 @@ from holdfast.base.text import printable
 from holdfast.fault.results.record import Summary
 from holdfast.fault.results.summary import compare
 from holdfast.fault.sampling.plan import Plan
-from holdfast.nn.graph.guard_modes import GuardSettings
 
-from .manifest import campaign_hash, read_manifest
+from .manifest import Manifest, campaign_hash
 from .shard import read_shard
 from .spec import UnitId
 
@@ -44,7 +42,7 @@ class PriorCampaign:
     """A campaign's folder."""
 
     folder: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     summary: Summary
 
     @classmethod
@@ -61,19 +59,12 @@ class PriorCampaign:
                 raise HoldfastError(
                     f"{printable(folder)} holds no campaign that has ended: {name}.json is missing."
                 )
-        where = printable(folder)
-        manifest, plain = read_manifest(folder), read_checked(folder / "summary.json", "summary")
-        try:
-            _check_manifest(manifest)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise HoldfastError(
-                f"{where}/manifest.json is damaged: {printable(error, 100)}."
-            ) from None
+        manifest, plain = Manifest.read(folder), read_checked(folder / "summary.json", "summary")
         try:
             return cls(folder, manifest, Summary.from_json(plain))
         except ValueError as error:
             raise HoldfastError(
-                f"{where}/summary.json is damaged: {printable(error, 100)}."
+                f"{printable(folder)}/summary.json is damaged: {printable(error, 100)}."
             ) from None
 
     def shards(self) -> list[Path]:
@@ -96,12 +87,12 @@ class PriorCampaign:
 
     def table(self, path: Path) -> pa.Table:
         """The results in one of :meth:`shards`; HoldfastError if it is damaged or of another."""
-        campaign = campaign_hash(self.manifest) if "sources" in self.manifest else None
+        campaign = campaign_hash(self.manifest.to_json()) if self.manifest.sources else None
         return read_shard(path, path.stem, self._rows(path), campaign)
 
     def _rows(self, path: Path) -> int:
-        size, unit = self.manifest["unit"], UnitId.parse(path.stem)
-        faults = self.manifest["faults"].get(unit.structure, 0) if unit else 0
+        size, unit = self.manifest.unit, UnitId.parse(path.stem)
+        faults = self.manifest.faults.get(unit.structure, 0) if unit else 0
         count = min(size, faults - unit.number * size) if unit else 0
         if count <= 0:
             raise HoldfastError(f"{printable(path)} is no unit of its campaign; delete it.")
@@ -109,7 +100,7 @@ class PriorCampaign:
 
     def compared(
         self,
-        manifest: Mapping[str, Any],
+        manifest: Manifest,
         summary: Summary,
         tables: Sequence[pa.Table],
         plan: Plan,
@@ -123,8 +114,7 @@ class PriorCampaign:
             ``pairs`` from `fault.results.summary.compare`, or ``sdc1`` and ``avf`` from
             `base.paired.independent`.
         """
-        here = json.loads(json.dumps(manifest))
-        same = all(here[key] == self.manifest.get(key) for key in _SAME)
+        same = all(getattr(manifest, key) == getattr(self.manifest, key) for key in _SAME)
         if same and all(getattr(self.summary, key) == getattr(summary, key) for key in _SAME_SIZE):
             mine = [self.table(path) for path in self.shards()]
             if _faults(mine) == _faults(tables):
@@ -141,29 +131,3 @@ def _faults(tables: Sequence[pa.Table]) -> pa.Table:
                       if pa.types.is_dictionary(rows.field(name).type) else rows[name]
                       for name in _ROW], names=list(_ROW))  # fmt: skip
     return plain.sort_by([(name, "ascending") for name in _ROW[:3]]).combine_chunks()
-
-
-def _check_manifest(found: Mapping[str, Any]) -> None:
-    texts = ("design", "config", "network", "images", "name", "accelerator", "cycles_drawn")
-    for key in texts:
-        _typed(key, found[key], str)
-    for key in ("unit", "seed"):
-        _typed(key, found[key], int, int(key == "unit"))
-    for structure, faults in found["faults"].items():
-        _typed(structure, faults, int, 0)
-    filters = found["filters"]
-    for key in ("structures", "layers", "phases"):
-        for name in _typed(key, filters[key], list):
-            _typed(key, name, str)
-    _typed("pattern", filters["pattern"], str)
-    _typed("pes", filters["pes"], list)
-    _typed("model", found["model"], dict)
-    for value in GuardSettings(**found["guard"]).__dict__.values():
-        _typed("guard", value, bool)
-
-
-def _typed(key: str, value: Any, kind: type, least: int = 0) -> Any:
-    # Whole numbers are true and false to Python.
-    if type(value) is not kind or (type(value) is int and value < least):
-        raise ValueError(f"{key} is no such value")
-    return value

@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,8 @@ _MOST_UNITS = 1_000_000
 _NUMBER = re.compile("[0-9]{1,12}")
 
 
-class UnitId(NamedTuple):
+@dataclass(frozen=True, order=True)
+class UnitId:
     """A work unit: some faults of a structure, such as ``weight-000003``."""
 
     structure: str

@@ -109,7 +109,7 @@ class Worker:
     def compute(self, unit: UnitId) -> tuple[bytes, UnitStatistics]:
         """A unit's shard, and what it took."""
         job = self.job
-        structure, number = unit
+        structure, number = unit.structure, unit.number
         first, count = number * job.size, job.faults(unit)
         # Every unit of a structure draws as many, so that a larger campaign continues a smaller.
         if structure in self.plan.tried_whole(job.counts):

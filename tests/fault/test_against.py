@@ -58,7 +58,7 @@ def plan_of(job):
 def campaign(folder, job, effects, layer="a"):
     """A campaign that has ended, with effects as given; its tables and summary."""
     sizes = {"weight-000000": 40, "weight-000001": 40, "weight-000002": 20}
-    with Store(folder, manifest(job, plan_of(job))) as store:
+    with Store(folder, manifest(job, plan_of(job)).to_json()) as store:
         store.missing(sizes)
         for at, (unit, rows) in enumerate(sizes.items()):
             found = columns(rows, 40 * at)
@@ -121,7 +121,7 @@ def test_another_design_is_not_paired(tmp_path):
     )  # fmt: skip
     there = job_of(program())
     tables, summary = campaign(tmp_path / "there", there, FIRST)
-    here = manifest(there, plan_of(there)) | {"design": "b", "config": other.to_toml()}
+    here = replace(manifest(there, plan_of(there)), design="b", config=other.to_toml())
     found = PriorCampaign.load(tmp_path / "there").compared(
         here, summary, tables, plan_of(there), 0.95
     )

@@ -16,7 +16,7 @@ import pytest
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
 from holdfast.fault.campaign.shard import pack
-from holdfast.fault.campaign.spec import CampaignSpec
+from holdfast.fault.campaign.spec import CampaignSpec, UnitId
 from holdfast.fault.campaign.store import Store
 from holdfast.fault.campaign.workers import Worker, golden_runs, run_units
 from holdfast.fault.model.models.upset import UpsetModel
@@ -72,7 +72,7 @@ def sizes(job):
     for structure, count in job.counts.items():
         for number, first in enumerate(range(0, count, job.size)):
             found[f"{structure}-{number:06d}"] = min(job.size, count - first) * len(job.codes)
-    return {name: found[name] for name in job.units()}
+    return {unit: found[str(unit)] for unit in job.units()}
 
 
 def content(store, units):
@@ -217,6 +217,7 @@ def test_killed_workers_change_nothing(finished, tmp_path):
 _CHILD = """
 import pickle, sys
 from pathlib import Path
+from holdfast.fault.campaign.spec import UnitId
 from holdfast.fault.campaign.store import Store
 from holdfast.fault.campaign.workers import run_units
 if __name__ == "__main__":
@@ -224,7 +225,7 @@ if __name__ == "__main__":
     job = pickle.loads((folder / "job").read_bytes())
     with Store(folder, {"seed": job.seed, "sources": "a"}) as store:
         pairs = zip(sys.argv[2::2], sys.argv[3::2])
-        todo = store.missing({name: int(rows) for name, rows in pairs})
+        todo = store.missing({UnitId.parse(name): int(rows) for name, rows in pairs})
         for name, data, _ in run_units(job, todo):
             store.add(name, data)
     print("done")
@@ -238,7 +239,7 @@ def test_killed_parent_resumes(finished, tmp_path):
     (tmp_path / "job").write_bytes(pickle.dumps(job))
     script = tmp_path / "child.py"
     script.write_text(_CHILD)
-    units = [text for name, rows in sizes(job).items() for text in (name, str(rows))]
+    units = [text for name, rows in sizes(job).items() for text in (str(name), str(rows))]
     command = [sys.executable, str(script), str(tmp_path), *units]
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
     for wanted in (2, 5):
@@ -290,7 +291,7 @@ def test_rounds_double_and_hold_every_unit(space, schedule):
     job = job_of(space, schedule, counts={"weight": 200, "skew": 30}, size=25)
     rounds = job.doubling_rounds()
     assert sorted(name for part in rounds for name in part) == sorted(job.units())
-    assert [sum(name.startswith("weight") for name in part) for part in rounds] == [1, 1, 2, 4]
+    assert [sum(unit.structure == "weight" for unit in part) for part in rounds] == [1, 1, 2, 4]
 
 
 def test_dask_worker_killed_midway(finished, tmp_path):
@@ -319,7 +320,9 @@ def test_saved_golden_run_gives_the_same(finished, tmp_path, space, schedule):
     saved = job_of(space, schedule, golden=tmp_path / "golden")
     golden_runs(saved)
     assert (tmp_path / "golden" / "0" / "begin.npy").is_file()
-    assert Worker(saved).compute("weight-000000")[0] == Worker(job).compute("weight-000000")[0]
+    assert (
+        Worker(saved).compute(UnitId("weight", 0))[0] == Worker(job).compute(UnitId("weight", 0))[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -341,13 +344,13 @@ def test_a_damaged_golden_run_is_recorded_anew(
     path = tmp_path / "golden" / "0" / f"{name}.npy"
     whole = path.read_bytes()
     path.write_bytes(harm(whole))
-    wanted = Worker(job).compute("weight-000000")[0]
-    assert Worker(saved).compute("weight-000000")[0] == wanted
+    wanted = Worker(job).compute(UnitId("weight", 0))[0]
+    assert Worker(saved).compute(UnitId("weight", 0))[0] == wanted
     monkeypatch.setattr("holdfast.base.artefact._known", set())
     golden_runs(saved)
     assert path.read_bytes() == whole
     assert f"is damaged in {name}.npy: made anew." in capsys.readouterr().err
-    assert Worker(saved).compute("weight-000000")[0] == wanted
+    assert Worker(saved).compute(UnitId("weight", 0))[0] == wanted
 
 
 def test_images_under_one_fault_are_a_cluster(space, schedule):
