@@ -10,7 +10,7 @@ from holdfast.fault.campaign.engine import Engine
 from holdfast.fault.injection.session import RtlSession
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.roles import Role
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.random_graph import random_graph
