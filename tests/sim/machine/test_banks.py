@@ -1,0 +1,22 @@
+import pytest
+
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.sim.machine.banks import written
+from tests.sim.small_graphs import small_graph
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(4, 4), (4, 6), (8, 3)])
+def test_parts_of_a_concatenation_write_the_lanes_of_their_channels(rows, cols):
+    config = AcceleratorConfig(rows=rows, cols=cols)
+    parts = 0
+    for seed in range(6):
+        graph, _ = small_graph(config, seed, ["concat", "concat_depthwise"])
+        program = compile_graph(graph, config)
+        for step in program.steps:
+            channels = program.channels(step)
+            lanes = program.places[step.target].lanes[written(program, step)]
+            used = [channel for channel in lanes if channel >= 0]
+            assert used == list(range(channels.start, channels.stop)), step.name
+            parts += graph[step.target].op == "concat"
+    assert parts == 6 * 5
