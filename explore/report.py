@@ -9,7 +9,8 @@ from holdfast.base.page import Cell, count, render, share
 from holdfast.explore.objectives.base import Objective
 from holdfast.explore.objectives.registry import OBJECTIVES
 from holdfast.fault.results.tables import ratio
-from holdfast.nn.errors.stuck_pes import STUCK_PES
+
+from .measurements.model_faults import of_array
 
 __all__ = ["report"]
 
@@ -126,7 +127,7 @@ def _model(points: Sequence[Point], model: str) -> list[list[object]]:
     rows: dict[tuple[str, str], list[object]] = {}
     for point in points:
         name = point["network"]
-        if model.startswith(STUCK_PES):
+        if of_array(model):
             name += f" {_array(point)}"
         entry = point["models"][model]
         change, accuracy = entry.get("ratio"), entry.get("faulty_accuracy")

@@ -22,15 +22,14 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.errors.base import ErrorModel
 from holdfast.nn.errors.golden_faults import faulty_logits, strikes_weights
 from holdfast.nn.errors.literature import SingleActivationFlip
-from holdfast.nn.errors.registry import fault_model, fault_model_names
-from holdfast.nn.errors.stuck_pes import STUCK_PES
+from holdfast.nn.errors.registry import MODELS, fault_model, fault_model_names
 from holdfast.nn.graph.golden import classes
 from holdfast.nn.graph.pixels import image_codes
 
 from .images import data_identity, some_images
 from .networks import golden, load
 
-__all__ = ["ModelFaults", "named_model"]
+__all__ = ["ModelFaults", "named_model", "of_array"]
 
 _SINGLE = {"single-flip": "bits", "single-flip-by-layer": "layers"}
 # Images that share a draw of weight faults, where there are enough for twenty draws.
@@ -59,15 +58,21 @@ def named_model(text: str, seed: int, config: AcceleratorConfig | None = None) -
         known = [*_SINGLE, *(f"{name}@RATE" for name in fault_model_names())]
         raise HoldfastError(
             f"unknown fault model {shown(text)}; known are {', '.join(known)} "
-            f"({STUCK_PES} of the array explored)."
+            f"({', '.join(n for n, m in MODELS.items() if m.of_array)} of the array explored)."
         )
     try:
         value = float(rate)
     except ValueError:
         raise HoldfastError(f"the rate of {name} must be a number, not {shown(rate)}.") from None
-    if config is not None and name == STUCK_PES:
+    if config is not None and MODELS[name].of_array:
         name += f":{config.rows}x{config.cols}"
     return fault_model(name, value, seed)
+
+
+def of_array(text: str) -> bool:
+    """Says whether a fault model is one of the array explored."""
+    model = MODELS.get(text.partition("@")[0])
+    return model is not None and model.of_array
 
 
 @dataclass(frozen=True)
@@ -94,10 +99,10 @@ class ModelFaults:
     kind: ClassVar[str] = "model_faults"
 
     def subject(self) -> dict[str, Any]:
-        stuck = self.model.startswith(STUCK_PES)
+        array = (self.config.rows, self.config.cols) if of_array(self.model) else None
         return {
             "network": file_hash(self.network),
-            "array": (self.config.rows, self.config.cols) if stuck else None,
+            "array": array,
             "guards": self.guards,
             "model": self.model,
             "images": self.images,

@@ -33,8 +33,9 @@ from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.nn import options as shared
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.choice import MOST_IMAGES, images_for
-from holdfast.nn.errors.empirical import SHAPES, Calibration
+from holdfast.nn.errors.empirical import Calibration
 from holdfast.nn.errors.exposure import KINDS, graph_work
+from holdfast.nn.errors.templates import SHAPES
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.guard_modes import GuardSettings
 from holdfast.nn.graph.pixels import image_codes

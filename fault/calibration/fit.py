@@ -35,14 +35,15 @@ from holdfast.fault.sampling.sampler import phase_bounds
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.program import Program
-from holdfast.nn.errors.empirical import Calibration, Templates
+from holdfast.nn.errors.empirical import Calibration
 from holdfast.nn.errors.exposure import (
     KINDS,
     STRUCTURES,
-    Array,
+    ArrayShape,
     exposures,
     graph_work,
 )
+from holdfast.nn.errors.templates import Templates
 from holdfast.nn.graph.graph import Graph
 from holdfast.sim.machine.timeline import Schedule
 
@@ -108,7 +109,7 @@ def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> 
         },
         rates=_rates(corrupted, exposed, _PRIOR * images),
         templates=_templates(campaigns, found, limit),
-        array=Array.of(cfg),
+        array=ArrayShape.of(cfg),
         act_bits=cfg.act_bits,
         weight_bits=cfg.weight_bits,
         acc_bits=cfg.acc_bits,
@@ -195,7 +196,7 @@ class _Campaign:
 
     def exposed(self, structures: Sequence[str]) -> NDArray[np.float64]:
         """Faults times exposure, [structure, kind]."""
-        share = exposures(self.layers, Array.of(self.program.config))
+        share = exposures(self.layers, ArrayShape.of(self.program.config))
         struck = {self._names[name] for name in self._struck}
         result = np.zeros((len(structures), len(KINDS)))
         for at, name in enumerate(structures):

@@ -19,13 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from holdfast.base.statistics import Estimate, Sample, share
-from holdfast.nn.errors.empirical import (
-    Calibration,
-    Placed,
-    Templates,
-    kind_indices,
-)
+from holdfast.nn.errors.empirical import Calibration, kind_indices
 from holdfast.nn.errors.exposure import KINDS, graph_work
+from holdfast.nn.errors.templates import Placed, Templates
 from holdfast.nn.graph.golden import (
     Golden,
     Result,

@@ -1,8 +1,12 @@
-"""What an error model at network level is asked, and how it changes tensors."""
+"""What an error model at network level is asked, and how it changes tensors.
+
+A member of :data:`nn.errors.registry.MODELS` is a :class:`RatedModel` with a name, in a file of its
+own.
+"""
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +14,7 @@ from torch import Tensor
 from holdfast.base.errors import HoldfastError
 from holdfast.nn.networks.spec import Network
 
-__all__ = ["ErrorModel", "bernoulli_positions", "replaced"]
+__all__ = ["ErrorModel", "RatedModel", "bernoulli_positions", "replaced"]
 
 
 class ErrorModel:
@@ -25,9 +29,12 @@ class ErrorModel:
     ----------
     covers_dense_and_pooling : bool
         :meth:`sums` is asked about dense layers and average poolings as well.
+    content : str
+        Digest of the file that the model is read from, if it is.
     """
 
     covers_dense_and_pooling = False
+    content = ""
 
     def __init__(self, seed: int = 0) -> None:
         self.reseed(seed)
@@ -108,6 +115,40 @@ class ErrorModel:
             the zero point, in two's complement of ``bits`` bits.
         """
         return values
+
+
+class RatedModel(ErrorModel):
+    """An error model that is found by name, with a rate.
+
+    Attributes
+    ----------
+    name : str
+    parameter : str
+        What may stand behind the name and a colon, as messages call it; empty: nothing.
+    needs_parameter : bool
+    of_array : bool
+        The parameter is the size of an array, ``ROWSxCOLS``.
+    """
+
+    name: ClassVar[str] = ""
+    parameter: ClassVar[str] = ""
+    needs_parameter: ClassVar[bool] = False
+    of_array: ClassVar[bool] = False
+
+    def __init__(self, rate: float, seed: int = 0) -> None:
+        super().__init__(seed)
+        self.rate = checked_rate("rate", rate)
+
+    @classmethod
+    def named(cls, parameter: str | None, rate: float, seed: int) -> "RatedModel":
+        """Makes the model of a name; ``parameter`` is what stands behind its colon.
+
+        Raises
+        ------
+        HoldfastError
+            The parameter or the rate is none of this model.
+        """
+        return cls(rate, seed)
 
 
 def bernoulli_positions(count: int, rate: float, generator: torch.Generator) -> Tensor:

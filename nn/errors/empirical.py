@@ -14,13 +14,13 @@ channel; one of a single pixel to a random pixel, any other is stretched over th
 code changes as the nearest golden code in its template did.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,121 +31,18 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import write_atomically
 from holdfast.nn.networks.spec import Network
 
-from .base import ErrorModel, checked_rate, replaced
+from .base import RatedModel, replaced
 from .calibration_file import FORMAT, HEADER, read_calibration
 from .exposure import (
     KINDS,
-    Array,
+    ArrayShape,
     LayerWork,
     exposures,
     network_work,
 )
+from .templates import Placed, Templates
 
-__all__ = ["SHAPES", "CalibratedFaults", "Calibration", "Placed", "Templates", "kind_indices"]
-
-SHAPES = ("element", "pixel", "channel", "tile")
-"""Of a template: one element; channels of one pixel; pixels of one channel; both."""
-_SPACE = 1024
-"""More than three times the codes: the next template's are farther than its own."""
-
-
-@dataclass(frozen=True)
-class Templates:
-    """Recorded corruptions.
-
-    Attributes
-    ----------
-    structure, kind : int64 [T]
-        Indices into the calibration's structures and `nn.errors.exposure.KINDS`; sorted by both.
-    code : bool [T]
-        Output codes, not sums.
-    gain : float32 [T]
-        Sums are also multiplied by it.
-    height, width : int64 [T]
-        Of the map that was struck.
-    begin : int64 [T + 1]
-        Where each template's elements begin.
-    channel, y, x, golden, change : int32 [elements]
-        ``channel`` counts from the first of the array columns' group; ``golden`` is 0 in sums.
-    """
-
-    structure: Tensor
-    kind: Tensor
-    code: Tensor
-    gain: Tensor
-    height: Tensor
-    width: Tensor
-    begin: Tensor
-    channel: Tensor
-    y: Tensor
-    x: Tensor
-    golden: Tensor
-    change: Tensor
-
-    @cached_property
-    def _pairs(self) -> tuple[Tensor, Tensor]:
-        """Template and golden code in one number, ascending, and the change."""
-        which = torch.repeat_interleave(self.begin.diff())
-        codes = self.code[which].nonzero().flatten()
-        key, order = (which[codes] * _SPACE + self.golden[codes]).sort(stable=True)
-        return key, self.change[codes][order].long()
-
-    def changed(self, which: Tensor, codes: Tensor) -> Tensor:
-        """Codes, not clamped, that templates of codes make of others.
-
-        Parameters
-        ----------
-        which : int64
-            The template of each code.
-        """
-        keys, changes = self._pairs
-        wanted = which * _SPACE + codes
-        above = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-        below = (above - 1).clamp(min=0)
-        nearer = (keys[above] - wanted).abs() <= (keys[below] - wanted).abs()
-        return codes + changes[torch.where(nearer, above, below)]
-
-    def described(self, structure: int, kind: int) -> tuple[list[float], float]:
-        """Shares of :data:`SHAPES` among a structure's templates, and the median magnitude of what
-        changes in sums; empty without templates.
-        """
-        chosen = ((self.structure == structure) & (self.kind == kind)).nonzero().flatten()
-        counts, changes = [0] * len(SHAPES), []
-        for at in chosen.tolist():
-            part = slice(int(self.begin[at]), int(self.begin[at + 1]))
-            pixel = self.y[part] * int(self.width[at]) + self.x[part]
-            channel = self.channel[part]
-            wide = bool((channel != channel[0]).any())
-            counts[wide + 2 * bool((pixel != pixel[0]).any())] += 1
-            if not self.code[at] and self.gain[at] == 1:
-                changes.append(self.change[part].abs())
-        shares = [count / len(chosen) for count in counts] if len(chosen) else []
-        return shares, float(torch.cat(changes).median()) if changes else 0.0
-
-    def to(self, device: torch.device) -> "Templates":
-        """On another device."""
-        return Templates(**{name: value.to(device) for name, value in self.arrays().items()})
-
-    def arrays(self) -> dict[str, Tensor]:
-        """By name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-class Placed(NamedTuple):
-    """Elements of a layer that drawn templates change.
-
-    Attributes
-    ----------
-    owner : int64
-        Which of the draws.
-    channel, y, x, change : int64
-    """
-
-    owner: Tensor
-    channel: Tensor
-    y: Tensor
-    x: Tensor
-    change: Tensor
+__all__ = ["CalibratedFaults", "Calibration", "kind_indices"]
 
 
 @dataclass
@@ -160,7 +57,7 @@ class Calibration:
         By structure: ``faults``, injected into images, and ``corrupted`` by kind of layer.
     rates : float64 [structure, kind]
         Corrupted layers per upset and exposure.
-    array : Array
+    array : ArrayShape
     act_bits, weight_bits, acc_bits : int
         Of the hardware that was struck.
     guard : dict
@@ -173,7 +70,7 @@ class Calibration:
     counts: dict[str, dict[str, Any]]
     rates: NDArray[np.float64]
     templates: Templates
-    array: Array
+    array: ArrayShape
     act_bits: int
     weight_bits: int
     acc_bits: int
@@ -277,7 +174,7 @@ class Calibration:
         """
         header, arrays = read_calibration(path)
         fields = {name: header[name] for name in HEADER}
-        fields["array"] = Array(**fields["array"])
+        fields["array"] = ArrayShape(**fields["array"])
         fields["rates"] = np.array(fields["rates"], np.float64)
         kinds: dict[str, Any] = {"code": np.bool_, "gain": np.float32}
         kinds |= dict.fromkeys(("channel", "y", "x", "golden", "change"), np.int32)
@@ -290,7 +187,7 @@ class Calibration:
         return cls(**fields, templates=templates)
 
 
-class CalibratedFaults(ErrorModel):
+class CalibratedFaults(RatedModel):
     """Corruptions as a campaign saw them, one layer of an image at a time.
 
     The layer, the structure whose upset is behind it and the template are drawn as likely as upsets
@@ -310,11 +207,23 @@ class CalibratedFaults(ErrorModel):
         From `Calibration.load`; the network's activations have another width.
     """
 
+    name = "calibrated"
+    parameter = "FILE"
+    needs_parameter = True
     covers_dense_and_pooling = True
 
+    @classmethod
+    def named(cls, parameter: str | None, rate: float, seed: int) -> RatedModel:
+        path = Path(parameter or "")
+        if not path.name:
+            raise HoldfastError(f"{cls.name}: needs the name of a file behind it.")
+        model = cls(path, rate, seed)
+        model.content = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        return model
+
     def __init__(self, path: Path, rate: float, seed: int = 0) -> None:
-        super().__init__(seed)
-        self.path, self.rate = path, checked_rate("rate", rate)
+        super().__init__(rate, seed)
+        self.path = path
         self.calibration = Calibration.load(path)
         self._templates: dict[torch.device, Templates] = {}
         self._spec: Network | None = None

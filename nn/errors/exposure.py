@@ -21,7 +21,15 @@ from holdfast.nn.graph.graph import Graph
 from holdfast.nn.networks.spec import Network
 from holdfast.nn.operators.registry import operator
 
-__all__ = ["KINDS", "STRUCTURES", "Array", "LayerWork", "exposures", "graph_work", "network_work"]
+__all__ = [
+    "KINDS",
+    "STRUCTURES",
+    "ArrayShape",
+    "LayerWork",
+    "exposures",
+    "graph_work",
+    "network_work",
+]
 
 KINDS = ("conv", "dense", "avgpool", "maxpool")
 """Layers that the array computes."""
@@ -33,7 +41,7 @@ _OVERHEAD = 45
 
 
 @dataclass(frozen=True)
-class Array:
+class ArrayShape:
     """What a configuration says about time: rows and columns of the array, pixels that the
     accumulators hold.
     """
@@ -43,7 +51,7 @@ class Array:
     acc_depth: int
 
     @classmethod
-    def of(cls, config: AcceleratorConfig) -> "Array":
+    def of(cls, config: AcceleratorConfig) -> "ArrayShape":
         """Of an accelerator."""
         return cls(config.rows, config.cols, config.acc_depth)
 
@@ -81,17 +89,17 @@ class LayerWork:
     def has_weights(self) -> bool:
         return self.kind in ("conv", "dense")
 
-    def weights(self, array: Array) -> int:
+    def weights(self, array: ArrayShape) -> int:
         """Words of weights that the layer reads and that matter."""
         if self.has_weights:
             return self.shape[0] * self.inputs * math.prod(self.kernel)
         return self.tiles(array) * array.rows * array.cols
 
-    def tiles(self, array: Array) -> int:
+    def tiles(self, array: ArrayShape) -> int:
         """Output tiles."""
         return -(-self.shape[0] // array.cols)
 
-    def reductions(self, array: Array) -> int:
+    def reductions(self, array: ArrayShape) -> int:
         """Tiles of weights for each output tile."""
         height, width = self.kernel
         least = height * width * -(-self.inputs // array.rows)
@@ -99,7 +107,7 @@ class LayerWork:
             least = min(least, height * -(-self.inputs * width // array.rows))
         return least
 
-    def cycles(self, array: Array) -> int:
+    def cycles(self, array: ArrayShape) -> int:
         """Cycles, without those that all layers have in common."""
         latencies = StationaryLatencies(array.rows, array.cols)
         # One-hot weights stay in the array.
@@ -136,7 +144,7 @@ def network_work(spec: Network) -> list[LayerWork]:
     return found
 
 
-def exposures(layers: Sequence[LayerWork], array: Array) -> dict[str, NDArray[np.float64]]:
+def exposures(layers: Sequence[LayerWork], array: ArrayShape) -> dict[str, NDArray[np.float64]]:
     """Exposure of every structure, float64 [layer]."""
     times = np.array([layer.cycles(array) + _OVERHEAD for layer in layers], float)
     ends = times.cumsum()

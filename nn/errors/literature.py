@@ -15,6 +15,7 @@ from holdfast.base.text import shown
 
 from .base import (
     ErrorModel,
+    RatedModel,
     Replace,
     bernoulli_positions,
     bit_masks,
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 
-class MacBitBias(ErrorModel):
+class MacBitBias(RatedModel):
     """MiBB: every multiply-accumulate fails alone and adds a power of two to its feature.
 
     An element is faulty with probability ``1 - (1 - p) ** macs``. It moves by plus or minus
@@ -56,6 +57,8 @@ class MacBitBias(ErrorModel):
         They have no faults (see :func:`nn.networks.zoo.spared_by_released_code`).
     """
 
+    name = "mibb"
+
     def __init__(
         self,
         rate: float,
@@ -65,9 +68,8 @@ class MacBitBias(ErrorModel):
         bound: str = "power",
         spared: Collection[str] = (),
     ) -> None:
-        super().__init__(seed)
+        super().__init__(rate, seed)
         self.spared = frozenset(spared)
-        self.rate = checked_rate("rate", rate)
         self.rounded_rate = rounded_rate
         if bound not in ("power", "largest"):
             raise HoldfastError(f"bound must be power or largest, not {shown(bound)}.")
@@ -109,7 +111,7 @@ class MacBitBias(ErrorModel):
         return replaced
 
 
-class StuckWeightCells(ErrorModel):
+class StuckWeightCells(RatedModel):
     """adSAF, whole cells: a weight is the difference of two cells, each stuck with probability p.
 
     A stuck cell holds the layer's largest magnitude with probability ``stuck_at_1``, else zero: the
@@ -125,6 +127,8 @@ class StuckWeightCells(ErrorModel):
         stuck at 1 with 1.36 % in place of 1.304 %.
     """
 
+    name = "adsaf"
+
     def __init__(
         self,
         rate: float,
@@ -133,8 +137,7 @@ class StuckWeightCells(ErrorModel):
         stuck_at_1: float = 0.163,
         rounded_rate: bool = False,
     ) -> None:
-        super().__init__(seed)
-        self.rate = checked_rate("rate", rate)
+        super().__init__(rate, seed)
         self.stuck_at_1 = checked_rate("stuck_at_1", stuck_at_1)
         self.rounded_rate = rounded_rate
 
@@ -163,7 +166,7 @@ class StuckWeightCells(ErrorModel):
         return cells[0] - cells[1]
 
 
-class StuckWeightBits(ErrorModel):
+class StuckWeightBits(RatedModel):
     """adSAF, single bits: each magnitude bit of the two cells is stuck with probability p.
 
     It is stuck at 1 with probability ``stuck_at_1``. Only convolutions are affected. (In the
@@ -172,9 +175,10 @@ class StuckWeightBits(ErrorModel):
     Source: FTT-NAS (Ning et al. 2021), ``fixed_point_rram_patch_bit`` of its released code.
     """
 
+    name = "adsaf-bits"
+
     def __init__(self, rate: float, seed: int = 0, *, stuck_at_1: float = 0.16) -> None:
-        super().__init__(seed)
-        self.rate = checked_rate("rate", rate)
+        super().__init__(rate, seed)
         self.stuck_at_1 = checked_rate("stuck_at_1", stuck_at_1)
 
     def weights(self, codes: Tensor, bits: int) -> Tensor:
@@ -191,15 +195,13 @@ class StuckWeightBits(ErrorModel):
         return (cells[0] - cells[1]).to(codes.dtype)
 
 
-class WeightBitFlips(ErrorModel):
+class WeightBitFlips(RatedModel):
     """iBF in weights: every bit of every stored weight of a convolution flips with probability p.
 
     Weights are in two's complement.
     """
 
-    def __init__(self, rate: float, seed: int = 0) -> None:
-        super().__init__(seed)
-        self.rate = checked_rate("rate", rate)
+    name = "ibf-weights"
 
     def weights(self, codes: Tensor, bits: int) -> Tensor:
         whole = codes.long()
@@ -207,16 +209,14 @@ class WeightBitFlips(ErrorModel):
         return signed(whole ^ bit_masks(whole, flips, bits), bits).to(codes.dtype)
 
 
-class ActivationBitFlips(ErrorModel):
+class ActivationBitFlips(RatedModel):
     """iBF in features: every bit of every stored activation flips with probability p.
 
     Codes are in two's complement; logits are spared. The gradient passes as if nothing had
     happened.
     """
 
-    def __init__(self, rate: float, seed: int = 0) -> None:
-        super().__init__(seed)
-        self.rate = checked_rate("rate", rate)
+    name = "ibf-activations"
 
     def stored(
         self, name: str, values: Tensor, scale: Tensor, zero_point: int, bits: int

@@ -1,16 +1,11 @@
-"""Error models by name."""
+"""Error models by name, and by what stands behind its colon: ``stuck-pes:4x16``."""
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
-from holdfast.gen.config import AcceleratorConfig
 
-from .base import (
-    ErrorModel,
-)
+from .base import RatedModel
 from .empirical import CalibratedFaults
 from .literature import (
     ActivationBitFlips,
@@ -19,53 +14,55 @@ from .literature import (
     StuckWeightCells,
     WeightBitFlips,
 )
-from .stuck_pes import STUCK_PES, StuckPEs
+from .stuck_pes import StuckPEs
 
-__all__ = ["CALIBRATED", "fault_model", "fault_model_names"]
+__all__ = ["MODELS", "fault_model", "fault_model_forms", "fault_model_names", "without_folders"]
 
-
-_MODELS: dict[str, Callable[[float, int], ErrorModel]] = {
-    "mibb": MacBitBias,
-    "adsaf": StuckWeightCells,
-    "adsaf-bits": StuckWeightBits,
-    "ibf-weights": WeightBitFlips,
-    "ibf-activations": ActivationBitFlips,
-    STUCK_PES: StuckPEs,
+MODELS: dict[str, type[RatedModel]] = {
+    model.name: model
+    for model in (
+        MacBitBias,
+        StuckWeightCells,
+        StuckWeightBits,
+        WeightBitFlips,
+        ActivationBitFlips,
+        StuckPEs,
+        CalibratedFaults,
+    )
 }
 
 
-CALIBRATED = "calibrated:"
-"""Begins the name of a model in a file (`nn.errors.empirical`)."""
-
-
 def fault_model_names() -> list[str]:
-    """Names that :func:`fault_model` accepts, beside those of files."""
-    return list(_MODELS)
+    """Returns the names that :func:`fault_model` accepts as they are."""
+    return [name for name, model in MODELS.items() if not model.needs_parameter]
 
 
-def fault_model(name: str, rate: float, seed: int = 0) -> ErrorModel:
-    """The fault model of that name at a rate; ``calibrated:FILE`` is one of `nn.errors.empirical`,
-    ``stuck-pes:ROWSxCOLS`` that of an array.
+def fault_model_forms() -> list[str]:
+    """Returns the names, and again those that can have a parameter, with it."""
+    named = [f"{name}:{model.parameter}" for name, model in MODELS.items() if model.parameter]
+    return fault_model_names() + named
+
+
+def fault_model(name: str, rate: float, seed: int = 0) -> RatedModel:
+    """Makes the fault model of that name at a rate.
 
     Raises
     ------
     HoldfastError
-        There is none of that name, or the rate or the array is out of bounds.
+        There is none of that name, or the rate or the parameter is out of bounds.
     """
-    if name.startswith(CALIBRATED):
-        path = Path(name.removeprefix(CALIBRATED))
-        if not path.name:
-            raise HoldfastError(f"{CALIBRATED} needs the name of a file behind it.")
-        return CalibratedFaults(path, rate, seed)
-    if name.startswith(f"{STUCK_PES}:"):
-        size = re.fullmatch(r"(\d{1,4})x(\d{1,4})", name.removeprefix(f"{STUCK_PES}:"))
-        if not size:
-            raise HoldfastError(f"{shown(name)} must name its array as in {STUCK_PES}:4x16.")
-        array = AcceleratorConfig(rows=int(size[1]), cols=int(size[2]))
-        return StuckPEs(rate, seed, rows=array.rows, cols=array.cols)
-    if name not in _MODELS:
+    head, marked, parameter = name.partition(":")
+    model = MODELS.get(head)
+    if model is None or not (model.parameter if marked else not model.needs_parameter):
+        files = [f"{n}:{m.parameter}" for n, m in MODELS.items() if m.needs_parameter]
         raise HoldfastError(
             f"unknown fault model {shown(name)}; known are {', '.join(fault_model_names())} "
-            f"and {CALIBRATED}FILE."
+            f"and {', '.join(files)}."
         )
-    return _MODELS[name](rate, seed)
+    return model.named(parameter if marked else None, rate, seed)
+
+
+def without_folders(name: str) -> str:
+    """Returns a name without the folders of the file in it, if there is one."""
+    head, marked, parameter = name.partition(":")
+    return head + marked + Path(parameter).name

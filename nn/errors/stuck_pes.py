@@ -1,28 +1,29 @@
 """Processing elements with a stuck bit in their weight register."""
 
+import re
 from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import (
-    ErrorModel,
-    bernoulli_positions,
-    checked_rate,
-    signed,
-)
+from holdfast.base.errors import HoldfastError
+from holdfast.base.text import shown
+from holdfast.gen.config import AcceleratorConfig
 
-__all__ = ["STUCK_PES", "StuckPEs"]
+from .base import RatedModel, bernoulli_positions, signed
+
+__all__ = ["StuckPEs"]
 
 
-class StuckPEs(ErrorModel):
+class StuckPEs(RatedModel):
     """Processing elements with a bit of their weight register stuck, mapped through the schedule.
 
     In the weight-stationary array the weight from input channel i to output channel o sits in row
     ``i % rows`` and column ``o % cols``, in every layer: a permanent fault meets all weights of
     that class, and the rows that a layer leaves unused. Each element is faulty with probability p,
-    in one bit drawn uniformly, stuck at 0 or at 1. Every pass draws anew.
+    in one bit drawn uniformly, stuck at 0 or at 1. Every pass draws anew. ``stuck-pes``
+    is of an 8x8 array, ``stuck-pes:4x16`` of another.
 
     Only convolutions without groups are affected. A first layer whose kernel columns the program
     packs into channels is treated as if they were not.
@@ -35,11 +36,26 @@ class StuckPEs(ErrorModel):
         Size of the array.
     """
 
+    name = "stuck-pes"
+    parameter = "ROWSxCOLS"
+    of_array = True
+
     def __init__(self, rate: float, seed: int = 0, *, rows: int = 8, cols: int = 8) -> None:
-        super().__init__(seed)
-        self.rate = checked_rate("rate", rate)
+        super().__init__(rate, seed)
         self.rows, self.cols = rows, cols
         self.stuck: list[tuple[int, int, int, int]] = []
+
+    @classmethod
+    def named(cls, parameter: str | None, rate: float, seed: int) -> RatedModel:
+        if parameter is None:
+            return cls(rate, seed)
+        size = re.fullmatch(r"(\d{1,4})x(\d{1,4})", parameter)
+        if not size:
+            raise HoldfastError(
+                f"{shown(f'{cls.name}:{parameter}')} must name its array as in {cls.name}:4x16."
+            )
+        array = AcceleratorConfig(rows=int(size[1]), cols=int(size[2]))
+        return cls(rate, seed, rows=array.rows, cols=array.cols)
 
     def start(self, sizes: Mapping[str, int], images: int, bits: int, device: torch.device) -> None:
         generator = self.generator(torch.device("cpu"))
@@ -74,7 +90,3 @@ class StuckPEs(ErrorModel):
                 part | mask if value else part & ~mask, bits
             )
         return held
-
-
-STUCK_PES = "stuck-pes"
-"""Of an 8x8 array; ``stuck-pes:4x16`` of another."""

@@ -16,7 +16,7 @@ from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.quantization.quantized import QuantizedNetwork
 
-__all__ = ["Accuracy", "accuracy", "integer_classes", "network_classes"]
+__all__ = ["Accuracy", "accuracy", "agreement_of_forms", "integer_classes", "network_classes"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +80,32 @@ def integer_classes(
     """Classes, int64 [N], that the golden model gives to uint8 images."""
     golden = Golden(graph, output_guard)
     return classes(golden.logits(image_codes(images, graph.act_bits)))
+
+
+def agreement_of_forms(
+    net: nn.Module, quantized: QuantizedNetwork, graph: Graph, tests: tuple[ImageSet, ...]
+) -> tuple[dict[str, list[Accuracy]], dict[str, float]]:
+    """Accuracies of all forms of a network, and how often the integers give the same class.
+
+    Where the fake-quantized network has learnt bounds, the output guard of the integers is on.
+
+    Returns
+    -------
+    dict of list
+        By form, one accuracy for each test set.
+    dict of float
+        By test set, per cent of images with the class of the fake-quantized network.
+    """
+    results: dict[str, list[Accuracy]] = {"float": [], "fake_quantized": [], "integer": []}
+    agreement = {}
+    for test in tests:
+        found = {
+            "float": network_classes(net, test.images),
+            "fake_quantized": network_classes(quantized, test.images),
+            "integer": integer_classes(graph, test.images, "bound" if quantized.bounds else None),
+        }
+        for form, predicted in found.items():
+            results[form].append(accuracy(predicted, test))
+        same = (found["integer"] == found["fake_quantized"]).double().mean()
+        agreement[test.name] = round(100 * float(same), 2)
+    return results, agreement

@@ -20,6 +20,7 @@ from rich.table import Table
 from scipy.stats import t as student
 
 from holdfast.base import options
+from holdfast.base.cache import digest
 from holdfast.base.checked import read_checked, with_check
 from holdfast.base.command import run
 from holdfast.base.console import console
@@ -38,7 +39,7 @@ from holdfast.nn.networks.spec import Network
 from holdfast.nn.quantization.quantized import GRANULARITIES, SCALES, QuantizedNetwork
 
 from .evaluate import network_classes
-from .ftt_trainings import Study, Trainings, digest
+from .ftt_trainings import Study, Trainings
 from .loop import image_digest
 from .train import MOST_EPOCHS
 
@@ -253,13 +254,15 @@ class _Bench:
 
     def _evaluation_file(self, cell: Cell) -> Path:
         key = digest(
-            self.trainings.key(cell.training),
-            asdict(cell),
-            self.study.released_code,
-            EVALUATION_BATCH,
-            self.images,
-            self.test_data,
-            source_hash("holdfast.nn.training.ftt"),
+            [
+                self.trainings.key(cell.training),
+                asdict(cell),
+                self.study.released_code,
+                EVALUATION_BATCH,
+                self.images,
+                self.test_data,
+                source_hash("holdfast.nn.training.ftt"),
+            ]
         )
         return self.folder / f"{cell.network}_s{cell.seed}_{cell.training}_{key}.json"
 

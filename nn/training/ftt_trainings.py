@@ -6,8 +6,6 @@
 Finished parts are read, not done again.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from holdfast.base.cache import digest
 from holdfast.base.progress import Progress
 from holdfast.base.sources import source_hash
 from holdfast.nn.data.cifar import Cifar10, sample
@@ -35,7 +34,7 @@ from holdfast.nn.quantization.quantized import (
 
 from .loop import Plan, fit, image_digest
 
-__all__ = ["Study", "Trainings", "digest"]
+__all__ = ["Study", "Trainings"]
 
 BITS = 8
 
@@ -148,17 +147,13 @@ class Trainings:
         faults = None
         if training in self.study.rates:
             faults = self.study.model(self.spec, training, self.study.rates[training])
-        train_set = self.cifar.train
-        assert train_set.labels is not None
         fit(
             net,
-            train_set.images,
-            train_set.labels,
+            self.cifar.train,
             plan,
             self.file(training),
             self.progress,
             resume=True,
-            slow=net.scale_parameters() if isinstance(net, QuantizedNetwork) else None,
             faults=faults,
             on_epoch=partial(self.report, training),
         )
@@ -169,20 +164,17 @@ class Trainings:
         kinds = ("float",) if training == "float" else ("float", training)
         lowered = [] if training == "float" else [self.study.scales, self.study.granularity]
         return digest(
-            lowered,
-            [version(name) for name in ("torch", "brevitas")],
-            [asdict(layer) for layer in self.spec.layers],
-            [asdict(self.study.plan(self.spec.name, kind, self.seed)) for kind in kinds],
-            self._data,
-            source_hash("holdfast.nn.training.ftt_trainings"),
+            [
+                lowered,
+                [version(name) for name in ("torch", "brevitas")],
+                [asdict(layer) for layer in self.spec.layers],
+                [asdict(self.study.plan(self.spec.name, kind, self.seed)) for kind in kinds],
+                self._data,
+                source_hash("holdfast.nn.training.ftt_trainings"),
+            ]
         )
 
     def file(self, training: str) -> Path:
         """The checkpoint of a training."""
         key = self.key(training)
         return self.folder / f"{self.spec.name}_s{self.seed}_{training}_{key}.pt"
-
-
-def digest(*parts: object) -> str:
-    """Short hash of plain data."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

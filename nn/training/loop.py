@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.progress import Progress
 from holdfast.nn.data.images import ImageSet
 from holdfast.nn.errors.base import ErrorModel
+from holdfast.nn.networks.float import FloatNetwork
+from holdfast.nn.quantization.quantized import QuantizedNetwork
 
 from .checkpoint import read_checkpoint, write_checkpoint
 
@@ -105,15 +105,13 @@ def augment(images: Tensor, generator: torch.Generator, border: int = 4) -> Tens
 
 
 def fit(
-    net: nn.Module,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
+    net: FloatNetwork | QuantizedNetwork,
+    data: ImageSet,
     plan: Plan,
     checkpoint: Path,
     progress: Progress,
     *,
     resume: bool,
-    slow: list[nn.Parameter] | None = None,
     faults: ErrorModel | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> None:
@@ -124,8 +122,6 @@ def fit(
 
     Parameters
     ----------
-    slow : list of Parameter, optional
-        Parameters without weight decay.
     faults : ErrorModel, optional
         Fault-tolerant training: every step also passes the batch through the network under these
         faults, which is then a :class:`nn.quantization.quantized.QuantizedNetwork`.
@@ -137,24 +133,15 @@ def fit(
         The loss or the network is not finite any more, the checkpoint belongs to another plan, or
         it cannot be written.
     """
-    x, y = torch.from_numpy(images), torch.from_numpy(labels).long()
+    assert data.labels is not None
+    x, y = torch.from_numpy(data.images), torch.from_numpy(data.labels).long()
     count = min(len(x), plan.epoch_images or len(x))
     batches = count // plan.batch
     if batches == 0:
         raise HoldfastError(
             f"an epoch of training needs at least {plan.batch} images, not {count}."
         )
-    undecayed = {id(parameter) for parameter in slow or []}
-    optimizer = torch.optim.SGD(
-        [
-            {"params": [p for p in net.parameters() if id(p) not in undecayed]},
-            {"params": slow or [], "weight_decay": 0.0},
-        ],
-        lr=plan.learning_rate,
-        momentum=0.9,
-        nesterov=True,
-        weight_decay=plan.weight_decay,
-    )
+    optimizer = _optimizer(net, plan)
     first = _load(checkpoint, net, optimizer, plan) if resume and checkpoint.exists() else 0
     steps = plan.epochs * batches
     bar = progress.add_task(
@@ -173,27 +160,57 @@ def fit(
         for batch in range(batches):
             pick = order[batch * plan.batch : (batch + 1) * plan.batch]
             pixels = augment(x[pick], generator).float().div_(255)
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(plan, epoch * batches + batch, steps)
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=plan.half_precision):
-                loss = F.cross_entropy(net(pixels).float(), y[pick])
-                if faults is not None:
-                    faulty = F.cross_entropy(net(pixels, faults).float(), y[pick])
-                    loss = (1 - plan.fault_share) * loss + plan.fault_share * faulty
-            value = loss.item()
+            value = _step(net, pixels, y[pick], plan, optimizer, faults)
             if not math.isfinite(value):
                 raise HoldfastError(_diverged("loss", plan, epoch, batch, checkpoint))
             total += value
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
             progress.advance(bar, plan.batch)
         if not _bounded(net, pixels):
             raise HoldfastError(_diverged("network", plan, epoch, batches - 1, checkpoint))
         _save(checkpoint, net, optimizer, plan, epoch + 1)
         if on_epoch is not None:
             on_epoch(epoch + 1, total / batches)
+
+
+def _optimizer(net: FloatNetwork | QuantizedNetwork, plan: Plan) -> torch.optim.Optimizer:
+    """The optimizer of all parameters; scales do not decay."""
+    scales = net.scale_parameters() if isinstance(net, QuantizedNetwork) else []
+    undecayed = {id(parameter) for parameter in scales}
+    return torch.optim.SGD(
+        [
+            {"params": [p for p in net.parameters() if id(p) not in undecayed]},
+            {"params": scales, "weight_decay": 0.0},
+        ],
+        lr=plan.learning_rate,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=plan.weight_decay,
+    )
+
+
+def _step(
+    net: nn.Module,
+    pixels: Tensor,
+    labels: Tensor,
+    plan: Plan,
+    optimizer: torch.optim.Optimizer,
+    faults: ErrorModel | None,
+) -> float:
+    """Takes one step, unless the loss is not finite; returns the loss."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=plan.half_precision):
+        loss = F.cross_entropy(net(pixels).float(), labels)
+        if faults is not None:
+            faulty = F.cross_entropy(net(pixels, faults).float(), labels)
+            loss = (1 - plan.fault_share) * loss + plan.fault_share * faulty
+    value = loss.item()
+    if math.isfinite(value):
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    return value
 
 
 def _freeze(net: nn.Module) -> None:

@@ -13,8 +13,9 @@ from holdfast.fault.calibration import calibrate
 from holdfast.fault.calibration.fit import _rates
 from holdfast.fault.calibration.predict import Corrupter
 from holdfast.fault.campaign.prior import PriorCampaign
-from holdfast.nn.errors.empirical import Calibration, Placed, Templates
+from holdfast.nn.errors.empirical import Calibration
 from holdfast.nn.errors.exposure import KINDS
+from holdfast.nn.errors.templates import Placed, Templates
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GUARDS
 from tests.fault.test_campaign_command import files  # noqa: F401

@@ -9,15 +9,16 @@ from scipy import stats
 
 from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
-from holdfast.nn.errors.empirical import CalibratedFaults, Calibration, Templates
+from holdfast.nn.errors.empirical import CalibratedFaults, Calibration
 from holdfast.nn.errors.exposure import (
     KINDS,
-    Array,
+    ArrayShape,
     exposures,
     graph_work,
     network_work,
 )
 from holdfast.nn.errors.registry import fault_model
+from holdfast.nn.errors.templates import Templates
 from holdfast.nn.graph.shipped import load_network
 from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.registry import network
@@ -26,7 +27,7 @@ from holdfast.nn.quantization.clipping import clips
 from holdfast.nn.quantization.quantized import QuantizedNetwork
 from holdfast.nn.training import train
 
-ARRAY = Array(8, 8, 1024)
+ARRAY = ArrayShape(8, 8, 1024)
 
 
 def calibration(templates, rates=None, bits=None):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from rich.progress import Progress
 
 from holdfast.base.errors import HoldfastError
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import AvgPoolNode
 from holdfast.nn.graph.pixels import image_codes
@@ -147,7 +148,7 @@ def test_training_ends_in_integers(tmp_path):
         losses = []
         plan = Plan(name, epochs, 1, rate, half_precision=False, batch=32)
         with Progress(disable=True) as progress:
-            fit(net, images, labels, plan, tmp_path / name, progress, resume=False,
+            fit(net, ImageSet("x", images, labels), plan, tmp_path / name, progress, resume=False,
                 on_epoch=lambda _, loss: losses.append(loss))  # fmt: skip
         return losses
 

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.nn.data.cifar import ImageSet
-from holdfast.nn.errors.base import ErrorModel
+from holdfast.nn.errors.base import RatedModel
+from holdfast.nn.errors.empirical import CalibratedFaults
 from holdfast.nn.errors.registry import fault_model
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.networks.float import FloatNetwork
@@ -56,7 +57,15 @@ def fitted(batch, file, resume, stop_after=99, **changes):
             raise KeyboardInterrupt
 
     with Progress(disable=True) as progress:
-        fit(net, *batch, plan(**changes), file, progress, resume=resume, on_epoch=stop)
+        fit(
+            net,
+            ImageSet("x", *batch),
+            plan(**changes),
+            file,
+            progress,
+            resume=resume,
+            on_epoch=stop,
+        )
     return net.state_dict()
 
 
@@ -81,8 +90,8 @@ def test_fault_tolerant_training_resumes_and_depends_on_its_faults(batch, tmp_pa
                 raise KeyboardInterrupt
 
         with Progress(disable=True) as progress:
-            fit(net, images, labels, plan(faults=f"mibb {rate}", fault_share=0.5), file, progress,
-                resume=resume, faults=faults, on_epoch=stop)  # fmt: skip
+            fit(net, ImageSet("x", images, labels),
+                plan(faults=f"mibb {rate}", fault_share=0.5), file, progress, resume=resume, faults=faults, on_epoch=stop)  # fmt: skip
         return net.layers["a"].conv.weight
 
     whole = trained(tmp_path / "a.pt", 0.01)
@@ -102,7 +111,15 @@ def test_the_share_of_faults_in_the_loss(batch, tmp_path):
         net = QuantizedNetwork(tiny(), {"image": 1.0, "a": 2.0, "p": 1.0, "d": 4.0}, 8, 8)
         given = plan(epochs=1, fault_share=share)
         with Progress(disable=True) as progress:
-            fit(net, *batch, given, tmp_path / f"{share}.pt", progress, resume=False, faults=model)
+            fit(
+                net,
+                ImageSet("x", *batch),
+                given,
+                tmp_path / f"{share}.pt",
+                progress,
+                resume=False,
+                faults=model,
+            )
         return [parameter.detach() for parameter in net.parameters()]
 
     def same(one, other):
@@ -136,7 +153,14 @@ def quantized_fitted(batch, file, rate, epochs=1):
     torch.manual_seed(0)
     net = QuantizedNetwork(tiny(), {"image": 1.0, "a": 2.0, "p": 1.0, "d": 4.0}, 8, 8)
     with Progress(disable=True) as progress:
-        fit(net, *batch, plan(epochs=epochs, learning_rate=rate), file, progress, resume=False)
+        fit(
+            net,
+            ImageSet("x", *batch),
+            plan(epochs=epochs, learning_rate=rate),
+            file,
+            progress,
+            resume=False,
+        )
     return net.state_dict()
 
 
@@ -193,7 +217,14 @@ def test_a_checkpoint_of_another_network_is_refused(batch, tmp_path):
         Progress(disable=True) as progress,
         pytest.raises(HoldfastError, match=r"a\.pt does not fit tiny; delete it"),
     ):
-        fit(FloatNetwork(net), *batch, plan(epochs=1), tmp_path / "a.pt", progress, resume=True)
+        fit(
+            FloatNetwork(net),
+            ImageSet("x", *batch),
+            plan(epochs=1),
+            tmp_path / "a.pt",
+            progress,
+            resume=True,
+        )
 
 
 def test_an_epoch_of_too_few_images(batch, tmp_path):
@@ -414,7 +445,13 @@ def test_help_names_every_network(capsys, monkeypatch):
 def test_a_fault_model_in_a_file_is_what_the_file_holds(cifar_like, tmp_path, monkeypatch):
     """A file written anew is another model; the same content under another name is not."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "fault_model", lambda *_: ErrorModel())
+
+    def unread(self, path, rate, seed=0):
+        RatedModel.__init__(self, rate, seed)
+
+    monkeypatch.setattr(CalibratedFaults, "__init__", unread)
+    for name in ("bind", "start", "sums", "stored"):
+        monkeypatch.setattr(CalibratedFaults, name, getattr(RatedModel, name))
     file, copy = tmp_path / "model.npz", tmp_path / "copy.npz"
     file.write_bytes(b"one")
     copy.write_bytes(b"one")
