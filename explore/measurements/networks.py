@@ -6,7 +6,8 @@ from pathlib import Path
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.guard_modes import GUARDS
-from holdfast.nn.graph.shipped import load_network, shipped
+from holdfast.nn.graph.shipped import network_file
+from holdfast.nn.importers.registry import load_graph
 
 __all__ = ["file_of", "golden", "load"]
 
@@ -19,16 +20,14 @@ def file_of(name: str) -> Path:
     HoldfastError
         There is neither, or it is not a whole model.
     """
-    known = shipped()
-    path = known.get(name) or known.get(f"{name}_int8") or Path(name)
-    load_network(name)
+    load(path := network_file(name))
     return path
 
 
 @cache
 def load(path: Path) -> Graph:
     """The graph in a file."""
-    return Graph.load(path)
+    return load_graph(path)
 
 
 def golden(graph: Graph, guard: str) -> Golden:

@@ -69,9 +69,9 @@ class FaultResult:
     Attributes
     ----------
     effect : str
-        One of :data:`fault.outcome.verdict.EFFECTS`.
+        One of :data:`fault.outcome.effects.EFFECTS`.
     died : str
-        One of :data:`fault.outcome.verdict.DIED` if masked, else empty.
+        One of :data:`fault.outcome.effects.DIED` if masked, else empty.
     detected : bool
         A guard that is on counted more than in the golden run: in the layer, or in a later one
         that the difference went through. False with the guard off.

@@ -11,10 +11,7 @@ import torch
 from holdfast.nn.graph.golden import Result, classes, confidences
 from holdfast.nn.graph.graph import Graph
 
-__all__ = ["DIED", "EFFECTS", "NOTHING", "Judgement", "Verdict"]
-
-EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
-DIED = ("never_read", "overwritten", "array", "requantization", "later_layer")
+__all__ = ["NOTHING", "Judgement", "Verdict"]
 
 
 @dataclass(frozen=True)

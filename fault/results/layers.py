@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from holdfast.base.statistics import Estimate, Sample, share, stratified
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.outcome.classify import FaultResult
-from holdfast.fault.outcome.verdict import EFFECTS
+from holdfast.fault.outcome.effects import EFFECTS
 
 __all__ = ["Row", "summarize"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from holdfast.base.figures import Figure, heat_map, intervals
 from holdfast.base.page import Cell, count, render, share
 from holdfast.fault.model.models.base import FaultModel
-from holdfast.fault.outcome.verdict import EFFECTS
+from holdfast.fault.outcome.effects import EFFECTS
 
 from .record import Element, StructureSummary, Summary
 from .tables import ratio

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from holdfast.base.paired import Pairs, combined
 from holdfast.base.statistics import Sample, share, stratified
-from holdfast.fault.outcome.verdict import EFFECTS
+from holdfast.fault.outcome.effects import EFFECTS
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import PHASES
 

@@ -10,7 +10,7 @@ from holdfast.base.statistics import Estimate, Sample, share
 from holdfast.base.table import plain_table
 from holdfast.fault.injection.observation import Divergence
 from holdfast.fault.outcome.classify import FaultResult
-from holdfast.fault.outcome.verdict import EFFECTS
+from holdfast.fault.outcome.effects import EFFECTS
 
 from .layers import Row
 from .record import Summary

@@ -4,14 +4,17 @@ GUARDS["bound"].golden(graph).run(codes)
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.protection.range_guard import fixed_bound
 
-from .golden import Golden, GuardMode
 from .graph import Graph
+
+if TYPE_CHECKING:
+    from .golden import Golden, GuardMode
 
 __all__ = ["GUARDS", "GUARD_OFF", "GUARD_ON", "GuardSettings", "check_guard", "guard_name",
            "named_guard"]  # fmt: skip
@@ -45,8 +48,10 @@ class GuardSettings:
             "guard_zero": self.zero,
         }
 
-    def golden(self, graph: Graph) -> Golden:
+    def golden(self, graph: Graph) -> "Golden":
         """The golden model with this guard."""
+        from .golden import Golden
+
         mode: GuardMode = "zero" if self.zero else "bound"
         output, input = mode if self.output else None, mode if self.input else None
         return Golden(graph, output, input, fixed_bound(graph.act_bits) if self.fixed else None)

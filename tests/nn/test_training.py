@@ -91,7 +91,8 @@ def test_fault_tolerant_training_resumes_and_depends_on_its_faults(batch, tmp_pa
 
         with Progress(disable=True) as progress:
             fit(net, ImageSet("x", images, labels),
-                plan(faults=f"mibb {rate}", fault_share=0.5), file, progress, resume=resume, faults=faults, on_epoch=stop)  # fmt: skip
+                plan(faults=f"mibb {rate}", fault_share=0.5), file, progress,
+                resume=resume, faults=faults, on_epoch=stop)  # fmt: skip
         return net.layers["a"].conv.weight
 
     whole = trained(tmp_path / "a.pt", 0.01)

@@ -16,7 +16,7 @@ from holdfast.fault.injection.observation import Ending
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.outcome.classify import banks_after
-from holdfast.fault.outcome.verdict import EFFECTS
+from holdfast.fault.outcome.effects import EFFECTS
 from holdfast.fault.results.layers import summarize
 from holdfast.fault.sampling.sample import sample
 from holdfast.gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status

@@ -1,0 +1,9 @@
+"""What a fault did, by name."""
+
+__all__ = ["DIED", "EFFECTS"]
+
+
+EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
+
+
+DIED = ("never_read", "overwritten", "array", "requantization", "later_layer")
