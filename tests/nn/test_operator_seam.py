@@ -18,7 +18,7 @@ from holdfast.nn.operators.maxpool import MaxPoolNode
 from holdfast.nn.operators.registry import OPERATORS
 from holdfast.nn.quantization.clipping import clips_on
 from holdfast.nn.quantization.quantized import fake_quantized
-from holdfast.sim.compiled.model import CompiledBuild
+from holdfast.sim.compiled.build import build_compiled
 from holdfast.sim.layers import golden_run, run_layers
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 
@@ -123,6 +123,6 @@ def test_the_accelerator_computes_it(spec):
     program = compile_graph(random_graph(spec, seed=2), CONFIG)
     codes = torch.randint(-128, 128, (2, 3, 8, 8), generator=torch.Generator().manual_seed(1))
     golden = golden_run(program, codes.to(torch.int8))
-    runs = run_layers(CompiledBuild(accelerator_netlist(CONFIG)), program, golden)
+    runs = run_layers(build_compiled(accelerator_netlist(CONFIG)), program, golden)
     assert [run.mismatches for run in runs] == [0] * 8
     assert {run.name for run in runs} == {"conv", "kept", "top", "logits"}
