@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from holdfast.nn.compiler.program import Program, Step
-from holdfast.nn.graph.golden import Golden, Result
+from holdfast.nn.graph.golden import Golden, GoldenOutputs
 from holdfast.nn.graph.graph import ConvNode, Node
 from holdfast.sim.machine.banks import live_after
 from holdfast.sim.machine.timeline import Schedule
@@ -50,7 +50,7 @@ class Propagator:
     ----------
     schedule : Schedule or None
         Tells how often inputs are fetched; without it, the input guard's violations count once.
-    reference : Result
+    reference : GoldenOutputs
         The golden run of the image alone, all nodes kept.
 
     Attributes
@@ -60,7 +60,7 @@ class Propagator:
     """
 
     def __init__(
-        self, program: Program, schedule: Schedule | None, golden: Golden, reference: Result
+        self, program: Program, schedule: Schedule | None, golden: Golden, reference: GoldenOutputs
     ):
         self.program, self.golden, self.reference = program, golden, reference
         self.computed = 0
@@ -140,7 +140,7 @@ class Propagator:
                 nodes.append(node)
         return nodes
 
-    def _alarms(self, result: Result, batch: int) -> np.ndarray:
+    def _alarms(self, result: GoldenOutputs, batch: int) -> np.ndarray:
         """Whether one of the recomputed layers has more violations than the golden one."""
         alarms = torch.zeros(batch, dtype=torch.bool)
         for kind in ("output_violations", "input_violations"):
@@ -149,7 +149,7 @@ class Propagator:
         return alarms.numpy()
 
     def _counts(
-        self, nodes: Sequence[Node], values: dict[str, Tensor], result: Result, batch: int
+        self, nodes: Sequence[Node], values: dict[str, Tensor], result: GoldenOutputs, batch: int
     ) -> np.ndarray:
         """Violations of the recomputed layers beyond the golden ones, as the hardware counts."""
         counts = torch.zeros(batch, dtype=torch.int64)

@@ -24,7 +24,7 @@ from holdfast.nn.errors.exposure import KINDS, graph_work
 from holdfast.nn.errors.templates import Placed, Templates
 from holdfast.nn.graph.golden import (
     Golden,
-    Result,
+    GoldenOutputs,
     classes,
     round_shift,
 )
@@ -75,7 +75,7 @@ class Corrupter:
 
     Attributes
     ----------
-    reference : Result
+    reference : GoldenOutputs
         The images without corruption.
     """
 
@@ -108,7 +108,7 @@ class Corrupter:
             # The guard sees whole layers.
             whole = torch.zeros(result.shape, dtype=torch.int64)
             whole[at] = v
-            result[at] = self.golden.finished(node, whole, Result())[at]
+            result[at] = self.golden.finished(node, whole, GoldenOutputs())[at]
         at = tuple(part[~summed] for part in where)
         codes = templates.changed(chosen[at[0]], result[at].long())
         result[at] = codes.clamp(node.lo, node.hi).to(torch.int8)
@@ -143,7 +143,7 @@ class Corrupter:
         if node.name not in self._sums:
             x = self.reference.outputs[node.inputs[0]]
             if isinstance(node, ConvNode):
-                x = self.golden.admitted(node, x, Result())
+                x = self.golden.admitted(node, x, GoldenOutputs())
             self._sums[node.name] = self.golden.sums(node, x)
         return self._sums[node.name]
 

@@ -15,7 +15,7 @@ from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.outcome.classify import FaultResult, classify
 from holdfast.nn.compiler.program import Program
-from holdfast.nn.graph.golden import Golden, Result
+from holdfast.nn.graph.golden import Golden, GoldenOutputs
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GuardSettings, check_guard
 from holdfast.sim.cocotb.build import Build, run_cocotb
 from holdfast.sim.compiled.build import CompiledBuild
@@ -78,7 +78,7 @@ def inject(
 def observe(
     build: Build | CompiledBuild,
     program: Program,
-    references: Mapping[int, Result],
+    references: Mapping[int, GoldenOutputs],
     faults: Sequence[Fault],
     guard: GuardSettings = GUARD_OFF,
     progress: Callable[[int], None] = lambda done: None,
@@ -108,7 +108,7 @@ def layer_cycles(build: Build | CompiledBuild, program: Program, image: Tensor) 
 def simulate_work(
     build: Build | CompiledBuild,
     program: Program,
-    references: Mapping[int, Result],
+    references: Mapping[int, GoldenOutputs],
     work: list[Work],
     guard: GuardSettings,
     progress: Callable[[int], None] = lambda done: None,

@@ -54,7 +54,7 @@ from holdfast.fault.model.purpose import holds_constants, holds_tensor, of_guard
 from holdfast.fault.model.space import FaultSpace
 from holdfast.gen.roles import Role
 from holdfast.nn.compiler.program import Program, Step
-from holdfast.nn.graph.golden import Golden, Result
+from holdfast.nn.graph.golden import Golden, GoldenOutputs
 from holdfast.sim.machine.banks import live_after, signed, tensor
 
 from .verdict import Judgement, Verdict
@@ -119,7 +119,7 @@ def classify(
     program: Program,
     space: FaultSpace,
     golden: Golden,
-    reference: Result,
+    reference: GoldenOutputs,
     run: GoldenLayer,
     observations: Sequence[Observation],
 ) -> list[FaultResult]:
@@ -129,7 +129,7 @@ def classify(
     ----------
     golden : Golden
         With the guard as in the simulation.
-    reference : Result
+    reference : GoldenOutputs
         Its run on this image alone, all nodes kept.
     """
     step = next(step for step in program.steps if step.name == run.layer)

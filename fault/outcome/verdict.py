@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from holdfast.nn.graph.golden import Result, classes, confidences
+from holdfast.nn.graph.golden import GoldenOutputs, classes, confidences
 from holdfast.nn.graph.graph import Graph
 
 __all__ = ["NOTHING", "Judgement", "Verdict"]
@@ -46,11 +46,11 @@ class Verdict:
 
     Parameters
     ----------
-    reference : Result
+    reference : GoldenOutputs
         The golden run of the image alone.
     """
 
-    def __init__(self, graph: Graph, reference: Result):
+    def __init__(self, graph: Graph, reference: GoldenOutputs):
         self._graph = graph
         self._clean = reference.outputs[graph.nodes[-1].name].flatten(1)
         self._top = int(classes(self._clean))

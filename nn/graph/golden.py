@@ -9,13 +9,13 @@ from torch import Tensor
 
 from .graph import AvgPoolNode, ConvNode, Graph, Node
 
-__all__ = ["Golden", "GuardMode", "Result", "classes", "confidences", "round_shift"]
+__all__ = ["Golden", "GoldenOutputs", "GuardMode", "classes", "confidences", "round_shift"]
 
 GuardMode = Literal["bound", "zero"]
 
 
 @dataclass
-class Result:
+class GoldenOutputs:
     """What a run computed.
 
     Attributes
@@ -67,9 +67,9 @@ class Golden:
         self._nodes = {node.name: node for node in graph.nodes}
         self._weights = {node.name: node.prepared(graph.act_bits) for node in graph.weighted()}
 
-    def run(self, codes: Tensor, keep: Collection[str] | None = None) -> Result:
+    def run(self, codes: Tensor, keep: Collection[str] | None = None) -> GoldenOutputs:
         """Runs the whole graph on input codes, int8 [N, C, H, W]; keeps all nodes by default."""
-        result = Result()
+        result = GoldenOutputs()
         self._run(self.graph.nodes, {self.graph.nodes[0].name: codes}, result, keep)
         return result
 
@@ -80,7 +80,7 @@ class Golden:
         cached: Mapping[str, Tensor],
         images: Tensor | None = None,
         keep: Collection[str] | None = None,
-    ) -> Result:
+    ) -> GoldenOutputs:
         """Puts another output in a node's place and recomputes only what depends on it.
 
         Parameters
@@ -97,7 +97,7 @@ class Golden:
 
         Returns
         -------
-        Result
+        GoldenOutputs
             ``name`` and the nodes that depend on it, or those of them in ``keep``.
         """
         changed = {self.graph[name].name}
@@ -114,13 +114,13 @@ class Golden:
                     values[source] = (
                         other.expand(len(output), -1, -1, -1) if images is None else other[images]
                     )
-        result = Result()
+        result = GoldenOutputs()
         self._run(todo, values, result, changed if keep is None else changed.intersection(keep))
         return result
 
-    def compute(self, nodes: Iterable[Node], values: Mapping[str, Tensor]) -> Result:
+    def compute(self, nodes: Iterable[Node], values: Mapping[str, Tensor]) -> GoldenOutputs:
         """Runs some nodes, in order, on given outputs of those that they read."""
-        result = Result()
+        result = GoldenOutputs()
         outputs = dict(values)
         for node in nodes:
             inputs = [outputs[name] for name in node.inputs]
@@ -149,7 +149,7 @@ class Golden:
         """rs(v, S) of the contract, both int64, as the graph rounds."""
         return round_shift(v, torch.as_tensor(shift), self.graph.rounding)
 
-    def admitted(self, node: ConvNode, x: Tensor, result: Result) -> Tensor:
+    def admitted(self, node: ConvNode, x: Tensor, result: GoldenOutputs) -> Tensor:
         """Input codes behind the input guard, whose violations go into ``result``."""
         if self.input_guard is None:
             return x
@@ -159,7 +159,7 @@ class Golden:
             inside = torch.where(inside == x, x, self._nodes[node.inputs[0]].zero_point)
         return inside.to(torch.int8)
 
-    def finished(self, node: ConvNode | AvgPoolNode, v: Tensor, result: Result) -> Tensor:
+    def finished(self, node: ConvNode | AvgPoolNode, v: Tensor, result: GoldenOutputs) -> Tensor:
         """Output codes of v, behind output guard and clamp."""
         bounds = self._bounds(node)
         if bounds is not None:
@@ -187,7 +187,7 @@ class Golden:
         self,
         nodes: Iterable[Node],
         values: dict[str, Tensor],
-        result: Result,
+        result: GoldenOutputs,
         keep: Collection[str] | None,
     ) -> None:
         nodes = list(nodes)

@@ -2,18 +2,11 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
 
 from .checks import ACC_BITS_LIMIT, check_inside
 from .layer import LayerSpec
-from .node import Node
-from .scales import Lowering, quantize_multiplier
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from holdfast.nn.graph.golden import Golden, Result
-    from holdfast.nn.graph.graph import Graph
+from .node import Golden, GoldenOutputs, Graph, Lowering, Node, Tensor
+from .scales import quantize_multiplier
 
 __all__ = ["AddNode"]
 
@@ -31,23 +24,21 @@ class AddNode(Node):
     shift: int
 
     @classmethod
-    def real(cls, layer: LayerSpec, inputs: list["Tensor"]) -> "Tensor":
+    def real(cls, layer: LayerSpec, inputs: list[Tensor]) -> Tensor:
         return inputs[0] + inputs[1]
 
     @classmethod
-    def lowered(
-        cls, layer: LayerSpec, sources: list[Node], lowering: Lowering, common: dict[str, Any]
-    ) -> Node:
+    def lowered(cls, given: Lowering) -> Node:
         """Both multipliers share one shift, chosen so that the larger one uses its full width."""
-        a, b = (source.scale / common["scale"] for source in sources)
-        multiplier, shift = quantize_multiplier(max(a, b), max(lowering.multiplier_bits, 8))
+        a, b = (source.scale / given.scale for source in given.sources)
+        multiplier, shift = quantize_multiplier(max(a, b), max(given.multiplier_bits, 8))
         if multiplier == 0:
-            return cls(**common, multiplier_a=0, multiplier_b=0, shift=0)
+            return given.node(cls, multiplier_a=0, multiplier_b=0, shift=0)
         one = Fraction(1 << shift)
-        multipliers = [round(Fraction(factor) * one) for factor in (a, b)]
-        return cls(**common, multiplier_a=multipliers[0], multiplier_b=multipliers[1], shift=shift)
+        first, second = (round(Fraction(factor) * one) for factor in (a, b))
+        return given.node(cls, multiplier_a=first, multiplier_b=second, shift=shift)
 
-    def check(self, graph: "Graph", sources: list[Node]) -> None:
+    def check(self, graph: Graph, sources: list[Node]) -> None:
         where, wide = f"of layer {self.name!r}", max(graph.multiplier_bits, 8)
         check_inside(f"multiplier_a {where}", self.multiplier_a, 0, (1 << wide) - 1)
         check_inside(f"multiplier_b {where}", self.multiplier_b, 0, (1 << wide) - 1)
@@ -55,7 +46,7 @@ class AddNode(Node):
         self.check_shape(sources[1].shape)
         self.check_shape(sources[0].shape)
 
-    def evaluate(self, golden: "Golden", inputs: list["Tensor"], result: "Result") -> "Tensor":
+    def evaluate(self, golden: Golden, inputs: list[Tensor], result: GoldenOutputs) -> Tensor:
         a, b = (golden.graph[name].zero_point for name in self.inputs)
         v = inputs[0].long().sub_(a).mul_(self.multiplier_a)
         v += inputs[1].long().sub_(b).mul_(self.multiplier_b)

@@ -1,19 +1,12 @@
 """Average pooling; over one pixel, a change of scale or an activation function alone."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from .checks import ACC_BITS_LIMIT, check_inside
 from .layer import LayerSpec
-from .node import Node
+from .node import Golden, GoldenOutputs, Graph, Lowering, Node, Tensor
 from .pool import PoolNode
-from .scales import Lowering, quantize_multiplier
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from holdfast.nn.graph.golden import Golden, Result
-    from holdfast.nn.graph.graph import Graph
+from .scales import quantize_multiplier
 
 __all__ = ["AvgPoolNode"]
 
@@ -32,26 +25,24 @@ class AvgPoolNode(PoolNode):
         return layer.kernel**2
 
     @classmethod
-    def real(cls, layer: LayerSpec, inputs: list["Tensor"]) -> "Tensor":
+    def real(cls, layer: LayerSpec, inputs: list[Tensor]) -> Tensor:
         import torch.nn.functional as F
 
         return F.avg_pool2d(inputs[0], layer.kernel, layer.stride, layer.padding)
 
     @classmethod
-    def lowered(
-        cls, layer: LayerSpec, sources: list[Node], lowering: Lowering, common: dict[str, Any]
-    ) -> Node:
-        factor = sources[0].scale / common["scale"] / cls.averaged(layer)
-        multiplier, shift = quantize_multiplier(factor, lowering.multiplier_bits or 8)
-        return cls(**common, **cls.options(layer), multiplier=multiplier, shift=shift)
+    def lowered(cls, given: Lowering) -> Node:
+        factor = given.sources[0].scale / given.scale / cls.averaged(given.layer)
+        multiplier, shift = quantize_multiplier(factor, given.multiplier_bits or 8)
+        return given.node(cls, multiplier=multiplier, shift=shift)
 
-    def check(self, graph: "Graph", sources: list[Node]) -> None:
+    def check(self, graph: Graph, sources: list[Node]) -> None:
         super().check(graph, sources)
         where, wide = f"of layer {self.name!r}", graph.multiplier_bits or 8
         check_inside(f"multiplier {where}", self.multiplier, 0, (1 << wide) - 1)
         check_inside(f"shift {where}", self.shift, 0, ACC_BITS_LIMIT + wide - 1)
 
-    def sums(self, x: "Tensor", zero_point: int) -> "Tensor":
+    def sums(self, x: Tensor, zero_point: int) -> Tensor:
         """Sums of codes without their zero point, whole numbers in float64 [N, C, H, W]."""
         import torch.nn.functional as F
 
@@ -59,5 +50,5 @@ class AvgPoolNode(PoolNode):
         centred = x.double() - zero_point
         return F.avg_pool2d(centred, self.kernel, self.stride, self.padding, divisor_override=1)
 
-    def evaluate(self, golden: "Golden", inputs: list["Tensor"], result: "Result") -> "Tensor":
+    def evaluate(self, golden: Golden, inputs: list[Tensor], result: GoldenOutputs) -> Tensor:
         return golden.finished(self, golden.before_guard(self, inputs[0]), result)

@@ -1,16 +1,9 @@
 """Concatenation along channels."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .layer import LayerSpec, Shape
-from .node import Node
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from holdfast.nn.graph.golden import Golden, Result
-    from holdfast.nn.graph.graph import Graph
+from .node import Golden, GoldenOutputs, Graph, Node, Tensor
 
 __all__ = ["ConcatNode"]
 
@@ -29,15 +22,15 @@ class ConcatNode(Node):
         return sum(shape[0] for shape in inputs), *inputs[0][1:]
 
     @classmethod
-    def real(cls, layer: LayerSpec, inputs: list["Tensor"]) -> "Tensor":
+    def real(cls, layer: LayerSpec, inputs: list[Tensor]) -> Tensor:
         import torch
 
         return torch.cat(inputs, 1)
 
-    def check(self, graph: "Graph", sources: list[Node]) -> None:
+    def check(self, graph: Graph, sources: list[Node]) -> None:
         self.check_shape((sum(s.shape[0] for s in sources), *sources[0].shape[1:]))
 
-    def evaluate(self, golden: "Golden", inputs: list["Tensor"], result: "Result") -> "Tensor":
+    def evaluate(self, golden: Golden, inputs: list[Tensor], result: GoldenOutputs) -> Tensor:
         import torch
 
         return torch.cat(inputs, 1)

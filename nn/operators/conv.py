@@ -2,21 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .checks import ACC_BITS_LIMIT, SIDE_LIMIT, ModelError, check_inside, windows
 from .layer import LayerSpec, Shape
-from .node import FanIn, Integers, Node
-from .scales import Lowering, quantize_multiplier
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from holdfast.nn.graph.golden import Golden, Result
-    from holdfast.nn.graph.graph import Graph
+from .node import FanIn, Golden, GoldenOutputs, Graph, Integers, Lowering, Node, Tensor
+from .scales import quantize_multiplier
 
 __all__ = ["ConvNode", "accumulator_bits", "accumulator_bound"]
 
@@ -68,44 +61,41 @@ class ConvNode(Node):
         return source[0] // layer.groups, layer.kernel, layer.kernel
 
     @classmethod
-    def lowered(
-        cls, layer: LayerSpec, sources: list[Node], lowering: Lowering, common: dict[str, Any]
-    ) -> Node:
-        weights, source = lowering.weights[layer.name], sources[0]
+    def lowered(cls, given: Lowering) -> Node:
+        name, weights, source = given.layer.name, given.weights[given.layer.name], given.sources[0]
         channels = len(weights.gain)
         for what, values in (("gain", weights.gain), ("offset", weights.offset)):
             if not np.isfinite(values).all():
                 channel = int(np.flatnonzero(~np.isfinite(values))[0])
                 raise ModelError(
-                    f"{what} of layer {layer.name!r} must be finite, not {values[channel]} in "
+                    f"{what} of layer {name!r} must be finite, not {values[channel]} in "
                     f"channel {channel}."
                 )
         # the multiplier is unsigned, so a negative gain moves into the weights
         codes = np.where(weights.gain[:, None, None, None] < 0, -weights.codes, weights.codes)
         with np.errstate(over="ignore"):
-            factors = np.abs(weights.gain) * source.scale / common["scale"]
-        reach = np.abs(codes.astype(np.int64)).sum((1, 2, 3)) << lowering.act_bits
+            factors = np.abs(weights.gain) * source.scale / given.scale
+        reach = np.abs(codes.astype(np.int64)).sum((1, 2, 3)) << given.act_bits
         bias, multiplier, shift = (np.zeros(channels, np.int64) for _ in range(3))
-        bits = lowering.multiplier_bits
+        bits = given.multiplier_bits
         for c in range(channels):
             if factors[c] == 0 or (bits > 0 and int(reach[c]) * float(factors[c]) < 0.5):
                 # no input moves this channel by half a code: a constant
                 codes[c] = 0
                 factors[c] = 1
             multiplier[c], shift[c] = quantize_multiplier(float(factors[c]), bits)
-            offset = float(weights.offset[c]) / common["scale"] / float(factors[c])
+            offset = float(weights.offset[c]) / given.scale / float(factors[c])
             if not abs(offset) < 1 << ACC_BITS_LIMIT:
                 raise ModelError(
-                    f"offset of layer {layer.name!r} is {offset:.4g} accumulator steps in channel "
+                    f"offset of layer {name!r} is {offset:.4g} accumulator steps in channel "
                     f"{c}, at most 2^{ACC_BITS_LIMIT} are possible: its weights are too small "
                     "beside it."
                 )
             bias[c] = round(offset) - source.zero_point * int(codes[c].sum(dtype=np.int64))
-        guard = 1 << lowering.act_bits + 7
-        low, high = lowering.codes
-        return cls(
-            **common,
-            **cls.options(layer),
+        guard = 1 << given.act_bits + 7
+        low, high = given.codes
+        return given.node(
+            cls,
             weight=codes.astype(np.int8),
             bias=bias,
             multiplier=multiplier,
@@ -125,7 +115,7 @@ class ConvNode(Node):
         _, channels, height, width = self.weight.shape
         return channels, height, width
 
-    def check(self, graph: "Graph", sources: list[Node]) -> None:
+    def check(self, graph: Graph, sources: list[Node]) -> None:
         self.check_geometry(sources[0])
         where, out = f"of layer {self.name!r}", self.shape[0]
         top = (1 << graph.weight_bits - 1) - 1
@@ -188,7 +178,7 @@ class ConvNode(Node):
     def check_covers(self, source: Node) -> None:
         """Refuses windows that this kind of layer must not have; raises ModelError."""
 
-    def prepared(self, act_bits: int) -> tuple["Tensor", "Tensor"]:
+    def prepared(self, act_bits: int) -> tuple[Tensor, Tensor]:
         """Weights and biases in the narrowest float type in which every partial sum is exact."""
         import torch
 
@@ -196,7 +186,7 @@ class ConvNode(Node):
         dtype = torch.float32 if bound <= 1 << 24 else torch.float64
         return torch.from_numpy(self.weight).to(dtype), torch.from_numpy(self.bias).to(dtype)
 
-    def sums(self, x: "Tensor", zero_point: int, weight: "Tensor", bias: "Tensor") -> "Tensor":
+    def sums(self, x: Tensor, zero_point: int, weight: Tensor, bias: Tensor) -> Tensor:
         """Accumulator values, [N, C_out, H, W], whole numbers in the float type of ``weight``.
 
         PyTorch asks oneDNN for its direct algorithm, and computes float64 as a matrix product;
@@ -211,7 +201,7 @@ class ConvNode(Node):
         with torch.backends.nnpack.flags(enabled=False):
             return F.conv2d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
 
-    def evaluate(self, golden: "Golden", inputs: list["Tensor"], result: "Result") -> "Tensor":
+    def evaluate(self, golden: Golden, inputs: list[Tensor], result: GoldenOutputs) -> Tensor:
         x = golden.admitted(self, inputs[0], result)
         v = golden.before_guard(self, x)
         if golden.observe is not None:

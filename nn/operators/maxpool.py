@@ -1,15 +1,10 @@
 """Max pooling."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .layer import LayerSpec
+from .node import Golden, GoldenOutputs, Tensor
 from .pool import PoolNode
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from holdfast.nn.graph.golden import Golden, Result
 
 __all__ = ["MaxPoolNode"]
 
@@ -22,12 +17,12 @@ class MaxPoolNode(PoolNode):
     passes_encoding = True
 
     @classmethod
-    def real(cls, layer: LayerSpec, inputs: list["Tensor"]) -> "Tensor":
+    def real(cls, layer: LayerSpec, inputs: list[Tensor]) -> Tensor:
         import torch.nn.functional as F
 
         return F.max_pool2d(inputs[0], layer.kernel, layer.stride, layer.padding)
 
-    def evaluate(self, golden: "Golden", inputs: list["Tensor"], result: "Result") -> "Tensor":
+    def evaluate(self, golden: Golden, inputs: list[Tensor], result: GoldenOutputs) -> Tensor:
         import torch.nn.functional as F
 
         return F.max_pool2d(inputs[0].float(), self.kernel, self.stride, self.padding).char()

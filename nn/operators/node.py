@@ -6,6 +6,8 @@ on codes. A new operation is a subclass of the one that the hardware runs it as.
 where a method computes, so that a graph is read without it.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,15 +16,17 @@ from numpy.typing import NDArray
 
 from .checks import ModelError
 from .layer import LayerSpec, Shape
-from .scales import Lowering
+from .scales import Encoding, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from holdfast.nn.graph.golden import Golden, Result
+    from holdfast.nn.graph.golden import Golden, GoldenOutputs
     from holdfast.nn.graph.graph import Graph
+else:
+    Golden = GoldenOutputs = Graph = Tensor = Any
 
-__all__ = ["FanIn", "Integers", "Node"]
+__all__ = ["FanIn", "Golden", "GoldenOutputs", "Graph", "Integers", "Lowering", "Node", "Tensor"]
 
 Integers = NDArray[np.int64]
 FanIn = tuple[int, int, int]
@@ -99,32 +103,20 @@ class Node:
         return 0
 
     @classmethod
-    def real(cls, layer: LayerSpec, inputs: list["Tensor"]) -> "Tensor":
+    def real(cls, layer: LayerSpec, inputs: list[Tensor]) -> Tensor:
         """Computes a layer without weights, before its activation, [N, C, H, W] from the same."""
         raise NotImplementedError(cls.op)
 
     @classmethod
-    def lowered(
-        cls,
-        layer: LayerSpec,
-        sources: list["Node"],
-        lowering: Lowering,
-        common: dict[str, Any],
-    ) -> "Node":
-        """Makes the node of a layer; ``common`` are the fields that all nodes have.
+    def lowered(cls, given: "Lowering") -> "Node":
+        """Makes the node of a layer.
 
         Raises
         ------
         ModelError
             The layer cannot be expressed in the contract.
         """
-        return cls(**common, **cls.options(layer))
-
-    @classmethod
-    def options(cls, layer: LayerSpec) -> dict[str, Any]:
-        """Returns the fields of a node that are those of its layer."""
-        names = {field.name for field in fields(cls)}
-        return {name: getattr(layer, name) for name in _OPTIONS if name in names}
+        return given.node(cls)
 
     # The node, in codes.
 
@@ -138,7 +130,7 @@ class Node:
         """What one output element reads, of a node that the array computes."""
         raise NotImplementedError(self.op)
 
-    def check(self, graph: "Graph", sources: list["Node"]) -> None:
+    def check(self, graph: Graph, sources: list["Node"]) -> None:
         """Refuses fields of this operation that break the contract; raises ModelError."""
 
     def check_shape(self, expected: tuple[int, ...]) -> None:
@@ -146,6 +138,56 @@ class Node:
         if self.shape != expected:
             raise ModelError(f"layer {self.name!r} must have shape {expected}, not {self.shape}.")
 
-    def evaluate(self, golden: "Golden", inputs: list["Tensor"], result: "Result") -> "Tensor":
+    def evaluate(self, golden: Golden, inputs: list[Tensor], result: GoldenOutputs) -> Tensor:
         """Computes the output codes, int8 [N, C, H, W]; violations go into ``result``."""
         raise NotImplementedError(self.op)
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """A layer, and what it needs to become a node; a scale that is none raises ModelError."""
+
+    layer: LayerSpec
+    shape: Shape
+    sources: list[Node]
+    encoding: Encoding
+    weights: Mapping[str, Weights]
+    act_bits: int
+    multiplier_bits: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale < math.inf:
+            raise ModelError(
+                f"scale of layer {self.layer.name!r} must be finite and above 0, not {self.scale}."
+            )
+
+    @property
+    def scale(self) -> float:
+        """Scale of the output."""
+        return self.encoding.scale
+
+    @property
+    def codes(self) -> tuple[int, int]:
+        """Lowest and highest activation code."""
+        return -(1 << self.act_bits - 1), (1 << self.act_bits - 1) - 1
+
+    def node(self, kind: type[Node], **more: Any) -> Node:
+        """Makes a node of a kind: what the layer says, and ``more``, which is the kind's own."""
+        layer, scale, zero_point = self.layer, self.scale, self.encoding.zero_point
+        low, high = self.codes
+        if layer.activation != "none":
+            low = max(low, zero_point)
+        if layer.activation == "relu6":
+            high = min(high, zero_point + round(min(6 / scale, 1 << 8)))
+        names = {field.name for field in fields(kind)}
+        options = {name: getattr(layer, name) for name in _OPTIONS if name in names}
+        return kind(
+            name=layer.name,
+            inputs=layer.inputs,
+            shape=self.shape,
+            scale=scale,
+            zero_point=zero_point,
+            lo=low,
+            hi=high,
+            **options | more,
+        )

@@ -1,14 +1,10 @@
 """What both poolings have in common: a square window that slides over each channel."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .checks import check_inside, windows
 from .layer import LayerSpec, Shape
-from .node import FanIn, Node
-
-if TYPE_CHECKING:
-    from holdfast.nn.graph.graph import Graph
+from .node import FanIn, Graph, Node
 
 __all__ = ["PoolNode"]
 
@@ -31,7 +27,7 @@ class PoolNode(Node):
     def fan_in(self) -> FanIn:
         return 1, self.kernel, self.kernel
 
-    def check(self, graph: "Graph", sources: list[Node]) -> None:
+    def check(self, graph: Graph, sources: list[Node]) -> None:
         where = f"of layer {self.name!r}"
         check_inside(f"kernel {where}", self.kernel, 1, 1 << 8)
         check_inside(f"stride {where}", self.stride, 1, 1 << 8)

@@ -1,7 +1,6 @@
 """Real scales and the integers that stand for them."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from .checks import ACC_BITS_LIMIT, ModelError
 
-__all__ = ["Encoding", "Lowering", "Weights", "image_encoding", "quantize_multiplier"]
+__all__ = ["Encoding", "Weights", "image_encoding", "quantize_multiplier"]
 
 Reals = NDArray[np.float64]
 
@@ -38,20 +37,6 @@ class Weights:
     codes: NDArray[np.int8]
     gain: Reals
     offset: Reals
-
-
-@dataclass(frozen=True)
-class Lowering:
-    """What a layer needs to become a node of integers, beside itself and its sources."""
-
-    weights: Mapping[str, Weights]
-    act_bits: int
-    multiplier_bits: int
-
-    @property
-    def codes(self) -> tuple[int, int]:
-        """Lowest and highest activation code."""
-        return -(1 << self.act_bits - 1), (1 << self.act_bits - 1) - 1
 
 
 def image_encoding(act_bits: int) -> Encoding:

@@ -1,17 +1,10 @@
 """The shortcut of a residual block that has no weights."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .checks import ModelError, check_inside
 from .layer import LayerSpec, Shape
-from .node import Node
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from holdfast.nn.graph.golden import Golden, Result
-    from holdfast.nn.graph.graph import Graph
+from .node import Golden, GoldenOutputs, Graph, Node, Tensor
 
 __all__ = ["ShortcutNode"]
 
@@ -32,10 +25,10 @@ class ShortcutNode(Node):
         return layer.channels, -(-h // layer.stride), -(-w // layer.stride)
 
     @classmethod
-    def real(cls, layer: LayerSpec, inputs: list["Tensor"]) -> "Tensor":
+    def real(cls, layer: LayerSpec, inputs: list[Tensor]) -> Tensor:
         return _subsampled(inputs[0], layer.stride, layer.channels, 0)
 
-    def check(self, graph: "Graph", sources: list[Node]) -> None:
+    def check(self, graph: Graph, sources: list[Node]) -> None:
         check_inside(f"stride of layer {self.name!r}", self.stride, 1, 1 << 8)
         c, h, w = sources[0].shape
         if self.shape[0] < c:
@@ -44,11 +37,11 @@ class ShortcutNode(Node):
             )
         self.check_shape((self.shape[0], -(-h // self.stride), -(-w // self.stride)))
 
-    def evaluate(self, golden: "Golden", inputs: list["Tensor"], result: "Result") -> "Tensor":
+    def evaluate(self, golden: Golden, inputs: list[Tensor], result: GoldenOutputs) -> Tensor:
         return _subsampled(inputs[0], self.stride, self.shape[0], self.zero_point)
 
 
-def _subsampled(x: "Tensor", stride: int, channels: int, fill: int) -> "Tensor":
+def _subsampled(x: Tensor, stride: int, channels: int, fill: int) -> Tensor:
     import torch.nn.functional as F
 
     more = channels - x.shape[1]

@@ -46,9 +46,9 @@ class GlobalMaxNode(MaxPoolNode):
         return 1, *source[1:]
 
     @classmethod
-    def lowered(cls, layer, sources, lowering, common):
-        side = sources[0].shape[1]
-        return cls(**common, kernel=side, stride=side)
+    def lowered(cls, given):
+        side = given.sources[0].shape[1]
+        return given.node(cls, kernel=side, stride=side)
 
     def check(self, graph, sources):
         super().check(graph, sources)
