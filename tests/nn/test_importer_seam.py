@@ -8,7 +8,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.explore.measurements.model_faults import ModelFaults
 from holdfast.explore.measurements.networks import file_of
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.graph import ModelError
 from holdfast.nn.graph.shipped import load_network
 from holdfast.nn.importers.registry import IMPORTERS

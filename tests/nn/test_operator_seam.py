@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.errors.exposure import graph_work, network_work
 from holdfast.nn.graph.graph import Graph, ModelError
 from holdfast.nn.networks.float import FloatNetwork

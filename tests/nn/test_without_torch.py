@@ -21,7 +21,7 @@ WITHOUT = [
     "import holdfast.fault.results.summary, holdfast.fault.campaign.prior",
     """
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.shipped import load_network
 graph = load_network("resnet8")
 assert len(compile_graph(graph, AcceleratorConfig()).descriptors) > len(graph.nodes) // 2
