@@ -24,7 +24,7 @@ from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.registry import network
 from holdfast.nn.training import ftt, ptq, train
 from holdfast.nn.training.checkpoint import write_checkpoint
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 from tests.fault.tiny import CONFIG, graph, images, netlist, program
 
 APPS = {

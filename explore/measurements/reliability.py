@@ -26,7 +26,7 @@ from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.choice import images_for
 from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.nn.graph.pixels import image_codes
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 from .images import data_identity

@@ -18,8 +18,8 @@ from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.graph import ConcatNode
 from holdfast.nn.graph.guard_modes import GuardSettings
 from holdfast.sim.machine.layer_values import LayerValues, wrap
+from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
-from holdfast.sim.machine.timeline import Schedule
 
 from .effect import Effect, Ints
 

@@ -15,7 +15,7 @@ from holdfast.nn.compiler.program import Program, Step
 from holdfast.nn.graph.golden import Golden, GoldenOutputs
 from holdfast.nn.graph.graph import ConvNode, Node
 from holdfast.sim.machine.banks import live_after
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 
 from .effect import Effect
 

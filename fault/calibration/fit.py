@@ -45,7 +45,7 @@ from holdfast.nn.errors.exposure import (
 )
 from holdfast.nn.errors.templates import Templates
 from holdfast.nn.graph.graph import Graph
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 
 __all__ = ["fit", "recorded_config"]
 

@@ -36,7 +36,7 @@ from holdfast.nn.data.cifar import ImageSet
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, named_guard
 from holdfast.nn.graph.pixels import image_codes
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.tools import find_tools
 

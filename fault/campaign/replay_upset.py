@@ -14,7 +14,8 @@ from holdfast.fault.model.registry import parse_fault
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.results.tables import divergence_table
 from holdfast.sim.cocotb.build import build_cocotb
-from holdfast.sim.machine.timeline import DescriptorTimeline, Schedule
+from holdfast.sim.machine.schedule import Schedule
+from holdfast.sim.machine.timeline import DescriptorTimeline
 
 from .spec import CampaignSpec
 from .workers import Worker

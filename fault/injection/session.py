@@ -32,7 +32,7 @@ from holdfast.sim.driver import (
     status_part,
     tensor_range,
 )
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.netlist.netlist import Netlist
 
 from .lockstep import LockstepRun

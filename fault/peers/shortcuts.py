@@ -33,7 +33,8 @@ from holdfast.fault.sampling.sampler import Filters, Sampler
 from holdfast.gen.roles import Held, Role
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.graph import ConcatNode, ConvNode, DenseNode
-from holdfast.sim.machine.timeline import DescriptorTimeline, Schedule
+from holdfast.sim.machine.schedule import Schedule
+from holdfast.sim.machine.timeline import DescriptorTimeline
 
 from .slice import SlicePoints
 

@@ -23,7 +23,7 @@ from holdfast.base.text import printable, shown
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.models.base import FaultModel
 from holdfast.fault.model.space import FaultSpace, State
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 
 from .sampler import Filters, MakeSampler, Sampler, check_known
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 from holdfast.fault.model.space import State
-from holdfast.sim.machine.timeline import DescriptorTimeline, Schedule
+from holdfast.sim.machine.schedule import Schedule
+from holdfast.sim.machine.timeline import DescriptorTimeline
 
 __all__ = ["PHASES", "Filters", "MakeSampler", "Sampler", "check_known", "phase_bounds"]
 

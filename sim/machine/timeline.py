@@ -1,34 +1,31 @@
-"""When the hardware does what: every cycle of an inference, from the program alone.
+"""When the hardware does what in one descriptor, from the program alone.
 
-    schedule = Schedule(program)
-    step = schedule.at(cycle)                 # the descriptor that runs, as a DescriptorTimeline
-    run.start[tile], run.input_reads(...)     # cycles of its reads and writes
-
-Cycle 0 follows the edge that accepts the start write. T is the cycle in which the feeder holds a
+Cycle 0 follows the edge that accepts the start write. T is the cycle in which the dataflow holds a
 pixel's token and its address is at the bank; all other moments of a pixel are fixed distances from
-its T, named in `StationaryLatencies`. A test compares every read and write with the running RTL.
+its T, which `gen.latencies` names. A dataflow's own timeline is a file with a subclass, listed in
+`sim.machine.schedule`. A test compares every read and write with the running RTL.
 """
 
-from bisect import bisect_right
+from abc import ABC, abstractmethod
+from collections import Counter
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.dataflow.weight_stationary import StationaryLatencies
+from holdfast.gen.dataflow.registry import latencies
 from holdfast.gen.layout import Descriptor
 from holdfast.gen.units.descriptor import lane_offsets
-from holdfast.nn.compiler.program import Program, Step
+from holdfast.nn.compiler.program import Step
 
-from .cycles import START_CYCLES, descriptor_cycles
-
-__all__ = ["DescriptorTimeline", "Schedule"]
+__all__ = ["DescriptorTimeline"]
 
 _ADDRESSES = 1 << 16
 
 
-class DescriptorTimeline:
+class DescriptorTimeline(ABC):
     """One descriptor's run.
 
     A tile is one output tile with one reduction tile (kernel row, kernel column, channel block),
@@ -45,8 +42,8 @@ class DescriptorTimeline:
         Cycle in which the next descriptor is fetched, or the run has ended.
     tiles, reductions, pixels : int
         Output tiles, reductions of each, output pixels.
-    start : int64 [tiles * reductions]
-        T of each tile's first pixel.
+    timing : Latencies
+        Those of the accelerator's dataflow.
     """
 
     def __init__(
@@ -57,43 +54,38 @@ class DescriptorTimeline:
         self.index = index
         self.descriptor = descriptor
         self.fetch = fetch
-        self.end = fetch + sum(descriptor_cycles(config, descriptor).values())
+        self.end = fetch + self.spent(config, descriptor).total()
         self.tiles = descriptor.co_tiles
         self.reductions = descriptor.reductions
         self.pixels = descriptor.pixels
         self.hold = bool(descriptor.hold_weights)
         self.maximum = bool(descriptor.maximum)
         self.chained = self.pixels == 1 and not self.maximum
-        self.timing = StationaryLatencies(config.rows, config.cols)
+        self.timing: Any = latencies(config)
 
-    @cached_property
+    @classmethod
+    @abstractmethod
+    def spent(cls, config: AcceleratorConfig, descriptor: Descriptor) -> Counter[str]:
+        """Predicts the cycles of a descriptor by register name of `gen.layout.COUNTERS`.
+
+        Exact for a descriptor whose host does not let it wait (``ready``).
+        """
+
+    @property
+    @abstractmethod
     def start(self) -> NDArray[np.int64]:
-        timing = self.timing
-        last = np.arange(self.tiles * self.reductions) % self.reductions == self.reductions - 1
-        fresh = last | (not self.hold)
-        swap, keep = (timing.interval(swaps, self.chained) for swaps in (True, False))
-        least = np.where(fresh, swap, keep)
-        length = np.maximum(self.pixels, least) + np.where(last, timing.gap, 0)
-        first = self.fetch + timing.fetch - 1 + timing.first_token
-        return first + np.concatenate([[0], np.cumsum(length[:-1])])
+        """Returns T of each tile's first pixel, [output_tile * reductions + reduction_tile]."""
 
-    @cached_property
+    @property
+    @abstractmethod
     def weight_reads(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Cycle in which row 0 of each loaded weight tile is addressed, and its word address."""
-        loaded = (
-            np.arange(self.tiles) * self.reductions if self.hold else np.arange(len(self.start))
-        )
-        # A tile's weights are asked for by the tile before it, which has new weights itself or is
-        # the last of an output tile.
-        before = loaded - 1
-        cycles = self.start[np.maximum(before, 0)] + self.timing.weight_lead
-        cycles[0] = self.start[0] - 1
-        words = self.descriptor.weight_base + np.arange(len(loaded)) * self.config.rows
-        return cycles, words
+        """Returns the cycle in which row 0 of each loaded weight tile is addressed, and its word
+        address.
+        """
 
+    @abstractmethod
     def weight_tile(self, tile: int) -> int:
-        """Which loaded weight tile a tile uses."""
-        return tile // self.reductions if self.hold else tile
+        """Returns which loaded weight tile a tile uses."""
 
     @cached_property
     def _bases(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -236,30 +228,3 @@ class DescriptorTimeline:
     def residual_reads(self, words: NDArray[np.int64], lane: int) -> NDArray[np.int64]:
         """Flat index [output_tile, pixel, column] of the code that adds a word, or -1."""
         return self._residual_readers[words, lane]
-
-
-class Schedule:
-    """All descriptors of a program, one after the other.
-
-    Attributes
-    ----------
-    runs : list of DescriptorTimeline
-    cycles : int
-        From the accepted start write to the interrupt.
-    """
-
-    def __init__(self, program: Program):
-        self.program = program
-        self.runs: list[DescriptorTimeline] = []
-        fetch = START_CYCLES
-        for step in program.steps:
-            for index, descriptor in enumerate(step.descriptors, step.first):
-                run = DescriptorTimeline(program.config, step, index, descriptor, fetch)
-                self.runs.append(run)
-                fetch = run.end
-        self.cycles = fetch
-        self._fetches = [run.fetch for run in self.runs]
-
-    def at(self, cycle: int) -> DescriptorTimeline:
-        """The descriptor that runs in a cycle; before the first is fetched, the first."""
-        return self.runs[max(0, bisect_right(self._fetches, cycle) - 1)]

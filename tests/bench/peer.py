@@ -52,7 +52,7 @@ from holdfast.nn.data.choice import images_for
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests.bench.networks import fit
 

@@ -27,7 +27,7 @@ from holdfast.fault.results.summary import compare, failure_rates, summarize
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import Filters, phase_bounds
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 from tests.base.living import IMPORTABLE
 from tests.base.pages import hostile, needs_nothing, parts
 from tests.fault.tiny import images, netlist, program

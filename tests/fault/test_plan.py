@@ -19,7 +19,7 @@ from holdfast.fault.peers.shortcuts import Shortcuts
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import PHASES, Filters
 from holdfast.nn.graph.guard_modes import GUARD_OFF
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 from tests.fault.tiny import images, netlist, program
 
 

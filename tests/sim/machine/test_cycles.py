@@ -10,7 +10,8 @@ from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.build import build_compiled
 from holdfast.sim.layers import golden_run, run_layers
-from holdfast.sim.machine.cycles import START_CYCLES, step_cycles
+from holdfast.sim.machine.cycles import step_cycles
+from holdfast.sim.machine.schedule import START_CYCLES
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 

@@ -9,7 +9,7 @@ from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARDS, GuardSettings
 from holdfast.nn.quantization.guard_bounds import learn_bounds
 from holdfast.sim.machine.layer_values import LayerValues
-from holdfast.sim.machine.timeline import Schedule
+from holdfast.sim.machine.schedule import Schedule
 from tests.fault.tiny import CONFIG, FIXED, graph, images
 
 
