@@ -7,6 +7,8 @@ run.start[tile], run.input_reads(...)     # cycles of its reads and writes
 
 from bisect import bisect_right
 
+from holdfast.base.errors import HoldfastError
+from holdfast.base.text import shown
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.weight_stationary import WeightStationary
 from holdfast.nn.compiler.program import Program
@@ -24,7 +26,18 @@ TIMELINES: dict[str, type[DescriptorTimeline]] = {WeightStationary.name: Station
 
 
 def timeline_kind(config: AcceleratorConfig) -> type[DescriptorTimeline]:
-    """Returns the timeline of an accelerator: that of its dataflow."""
+    """Returns the timeline of an accelerator: that of its dataflow.
+
+    Raises
+    ------
+    HoldfastError
+        There is none.
+    """
+    if config.dataflow not in TIMELINES:
+        raise HoldfastError(
+            f"there is no timeline for the dataflow {shown(config.dataflow)}, "
+            f"only for {', '.join(TIMELINES)}."
+        )
     return TIMELINES[config.dataflow]
 
 

@@ -7,12 +7,15 @@ import pytest
 import torch
 from amaranth.hdl import Signal
 
+from holdfast.base.errors import HoldfastError
 from holdfast.gen.accelerator import Accelerator
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.registry import DATAFLOWS
 from holdfast.gen.dataflow.weight_stationary import StationaryLatencies, WeightStationary
 from holdfast.gen.roles import Role
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.mappings.registry import MAPPINGS
+from holdfast.nn.compiler.mappings.weight_stationary import weight_stationary
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.build import build_compiled
@@ -62,6 +65,7 @@ class RegisteredTimeline(StationaryTimeline):
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
     monkeypatch.setitem(DATAFLOWS, Registered.name, Registered)
+    monkeypatch.setitem(MAPPINGS, Registered.name, weight_stationary)
     monkeypatch.setitem(TIMELINES, Registered.name, RegisteredTimeline)
 
 
@@ -119,3 +123,9 @@ def test_its_timeline_tells_when_outputs_are_written():
         seen = now
     assert written > 10
     assert model.run_until("interrupt", 1, 10_000) == schedule.cycles - run.end
+
+
+def test_a_dataflow_without_a_timeline_is_named(monkeypatch):
+    monkeypatch.delitem(TIMELINES, Registered.name)
+    with pytest.raises(HoldfastError, match="no timeline for the dataflow 'registered', only for"):
+        Schedule(compile_graph(network(), CONFIG))
