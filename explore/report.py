@@ -28,7 +28,7 @@ def report(summary: Mapping[str, Any]) -> str:
     return render(
         "explore/report.html",
         title=f"Exploration of {len(points)} points",
-        figures=list(_figures(points)),
+        figures=list(figures(points)),
         networks=list(dict.fromkeys(point["network"] for point in points)),
         study=study,
         front=[OBJECTIVES[name].title for name in summary["front_of"]],
@@ -52,7 +52,7 @@ def report(summary: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _figures(points: Sequence[Point]) -> Iterable[Figure]:
+def figures(points: Sequence[Point]) -> Iterable[Figure]:
     rows = [_measures(number, point) for number, point in enumerate(points)]
     for y, x in combinations(OBJECTIVES.values(), 2):
         shown = [row for row in rows if x.name in row and y.name in row]

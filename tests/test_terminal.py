@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("base", "gen", "nn", "sim", "fault", "constraints", "explore", "cli")
+ROOMS = ("base", "gen", "nn", "sim", "fault", "constraints", "explore", "api", "cli")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 FROM_RICH = {"Table", "Text"}
 """What rooms above the ground floor take from Rich: nothing that prints or reads markup."""

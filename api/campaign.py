@@ -1,0 +1,277 @@
+"""Faults in whole inferences, and what they did."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from holdfast.base.errors import HoldfastError
+from holdfast.base.extras import needed
+from holdfast.base.figures import Figure, intervals
+from holdfast.base.leftovers import scratch
+from holdfast.base.options import LAST_SEED, check_range
+from holdfast.base.statistics import Estimate
+from holdfast.base.text import shown
+
+from .design import Accelerator
+
+if TYPE_CHECKING:
+    from holdfast.fault.campaign.campaign import CampaignSettings
+    from holdfast.fault.sampling.plan import Plan
+    from holdfast.nn.graph.graph import Graph
+
+__all__ = ["Campaign", "Comparison", "compare", "inject", "read"]
+
+_SHOWN = ("sdc1", "avf")
+_DRAWN = ("structure", "number", "image", "fault", "layer", "phase")
+"""Columns that two campaigns with the same faults have in common."""
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The results of a campaign.
+
+    Attributes
+    ----------
+    summary : Mapping
+        Everything that the report shows, as in ``summary.json``.
+    results : sequence of pyarrow.Table
+        A row for each fault and image.
+    """
+
+    summary: Mapping[str, Any]
+    results: Sequence[pa.Table] = field(repr=False)
+    _plan: "Plan | None" = field(default=None, repr=False)
+
+    @property
+    def sdc1(self) -> Estimate:
+        """How often an upset changes the class: a share of all bits and cycles."""
+        return self.rate("sdc1")
+
+    @property
+    def avf(self) -> Estimate:
+        """How often an upset changes the output, or the run does not end as it should."""
+        return self.rate("avf")
+
+    def rate(self, effect: str, structure: str | None = None) -> Estimate:
+        """Returns the share of upsets with an effect, with its interval.
+
+        Parameters
+        ----------
+        effect : str
+            Such as ``sdc1``, ``masked``, ``hang`` or ``detected``.
+        structure : str, optional
+            Of the upsets in this structure alone.
+
+        Raises
+        ------
+        HoldfastError
+            There is no such effect or structure.
+        """
+        shares = self.summary["total"]
+        if structure is not None:
+            shares = _known("structure", structure, self.summary["structures"])["shares"]
+        return Estimate(**_known("effect", effect, shares))
+
+    def table(self) -> pa.Table:
+        """Returns shares by structure, and weighted by population; bounds are of the interval."""
+        parts = [(n, p["bits"], p["faults"], p["shares"]) for n, p in self._structures.items()]
+        whole = "total", self.summary["bits"], self.summary["faults"], self.summary["total"]
+        return pa.Table.from_pylist(
+            [
+                {"structure": name, "bits": bits, "faults": faults}
+                | {
+                    f"{effect}{end}": shares[effect][key]
+                    for effect in _SHOWN
+                    for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
+                }
+                for name, bits, faults, shares in [*parts, whole]
+            ]
+        )
+
+    def faults(self) -> pa.Table:
+        """Returns a row for each fault and image: where, when, and what it did."""
+        return pa.concat_tables(self.results).unify_dictionaries()
+
+    def figure(self, *effects: str) -> Figure:
+        """Returns a plot of shares by structure, which a notebook shows.
+
+        Raises
+        ------
+        HoldfastError
+            There is no such effect.
+        """
+        rows = [
+            {"label": name, "series": effect, "faults": part["faults"]}
+            | {key: 100 * value for key, value in _known("effect", effect, part["shares"]).items()}
+            for name, part in self._structures.items()
+            for effect in effects or _SHOWN
+        ]
+        return intervals("effects", "Effects of upsets by structure", rows)
+
+    @property
+    def _structures(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.summary["structures"]
+        return found
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a share changes from one campaign to another.
+
+    Attributes
+    ----------
+    difference : Estimate
+        The second's share minus the first's.
+    paired : bool
+        Whether both injected the same faults, which makes the interval narrower.
+    prevented, caused : int or None
+        Faults that changed the class in the first campaign alone, and in the second alone; None
+        where the faults are not the same.
+    """
+
+    difference: Estimate
+    paired: bool
+    prevented: int | None = None
+    caused: int | None = None
+
+
+def inject(
+    network: "Graph",
+    accelerator: Accelerator,
+    faults: int = 20_000,
+    *,
+    seed: int = 1,
+    images: int = 1,
+    data: str | Path | None = None,
+    structures: Sequence[str] = (),
+    layers: Sequence[str] = (),
+    minimum: int = 200,
+    margin: float = 0.0,
+    confidence: float = 0.95,
+    processes: int = 2,
+    folder: str | Path | None = None,
+) -> Campaign:
+    """Injects single-bit upsets into inferences, with the outcome that the RTL would have.
+
+    Parameters
+    ----------
+    faults, minimum : int
+        Upsets to draw, and the least in each structure.
+    images : int
+        Images that every fault is injected into.
+    data : str, Path or None
+        CIFAR-10; where there is none, images are generated.
+    structures, layers : sequence of str
+        Where upsets begin; empty: everywhere.
+    margin : float
+        Half width of the interval that decides the number of faults instead; 0: none.
+    folder : str, Path or None
+        Where the campaign is kept, so that it goes on after an interruption; None: nowhere.
+
+    Raises
+    ------
+    HoldfastError
+        A value is out of its bounds, or does not fit the network or the accelerator.
+    """
+    with needed():
+        from holdfast.fault.campaign.campaign import prepare, run_campaign
+        from holdfast.fault.sampling.plan import MOST_FAULTS
+    check_range(1, MOST_FAULTS, faults=faults)
+    check_range(0, MOST_FAULTS, minimum=minimum)
+    check_range(0, LAST_SEED, seed=seed)
+    check_range(0.01, 0.99999, confidence=confidence)
+    check_range(1, 256, processes=processes)
+    settings = _settings(network, accelerator, images, data, seed, structures, layers)
+    settings = replace(
+        settings, faults=faults, minimum=minimum, margin=margin, confidence=confidence,
+        processes=processes,
+    )  # fmt: skip
+    prepared = prepare(settings)
+    with scratch() if folder is None else nullcontext(Path(folder)) as place:
+        (run,) = run_campaign(prepared, place).runs.values()
+    if run.summary["audit"]["disagreements"]:
+        wrong = ", ".join(run.summary["audit"]["faults"])
+        raise RuntimeError(f"plain RTL disagrees with the campaign in {wrong}")
+    return Campaign(run.summary, run.tables, prepared.plan)
+
+
+def _settings(
+    network: "Graph",
+    accelerator: Accelerator,
+    images: int,
+    data: str | Path | None,
+    seed: int,
+    structures: Sequence[str],
+    layers: Sequence[str],
+) -> "CampaignSettings":
+    from holdfast.fault.campaign.campaign import CampaignSettings
+    from holdfast.fault.sampling.plan import Filters
+    from holdfast.nn.data.choice import images_for
+
+    config = accelerator.hardware(network)
+    chosen = images_for(network, None if data is None else Path(data), images, seed)
+    return CampaignSettings(
+        network, config, chosen, (accelerator.guard_setting(config),), seed=seed,
+        filters=Filters(tuple(structures), tuple(layers)),
+        command="holdfast.api.inject",
+    )  # fmt: skip
+
+
+def read(folder: str | Path) -> Campaign:
+    """Reads a campaign that has ended, of this interface or of ``holdfast campaign``.
+
+    Raises
+    ------
+    HoldfastError
+        There is none, or it is damaged.
+    """
+    with needed():
+        from holdfast.fault.campaign.prior import PriorCampaign
+    found = PriorCampaign.load(Path(folder))
+    return Campaign(found.summary, [found.table(path) for path in found.shards()])
+
+
+def compare(first: Campaign, second: Campaign, effect: str = "sdc1") -> Comparison:
+    """Compares the shares of an effect; fault by fault where both injected the same ones.
+
+    Raises
+    ------
+    HoldfastError
+        There is no such effect.
+    """
+    with needed():
+        from holdfast.base.paired import independent
+        from holdfast.fault.results import summary
+    _known("effect", effect, first.summary["total"])
+    plan = first._plan or second._plan
+    if effect == "sdc1" and plan is not None and _same_faults(first, second):
+        total = summary.compare(
+            first.results, second.results, plan, first.summary["images"],
+            first.summary["confidence"],
+        )["total"]  # fmt: skip
+        change = Estimate(**total["difference"])
+        return Comparison(change, True, total["prevented"], total["caused"])
+    found = independent(first.summary, second.summary, effect)["total"]
+    return Comparison(Estimate(**found["difference"]), False)
+
+
+def _same_faults(first: Campaign, second: Campaign) -> bool:
+    """Whether both injected the same faults: in the same hardware, at the same times."""
+    same = ("population", "cycles", "bits", "images", "faults")
+    if any(first.summary[key] != second.summary[key] for key in same):
+        return False
+    rows = [
+        [campaign.faults().column(name).to_pylist() for name in _DRAWN]
+        for campaign in (first, second)
+    ]
+    return sorted(zip(*rows[0], strict=True)) == sorted(zip(*rows[1], strict=True))
+
+
+def _known(what: str, name: str, known: Mapping[str, Any]) -> Any:
+    if name not in known:
+        raise HoldfastError(f"there is no {what} {shown(name)}; known are {', '.join(known)}.")
+    return known[name]
