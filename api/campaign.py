@@ -193,10 +193,10 @@ def inject(
     prepared = prepare(settings)
     with scratch() if folder is None else nullcontext(Path(folder)) as place:
         (run,) = run_campaign(prepared, place).runs.values()
-    if run.summary["audit"]["disagreements"]:
-        wrong = ", ".join(run.summary["audit"]["faults"])
+    if run.summary.audit.disagreements:
+        wrong = ", ".join(run.summary.audit.faults)
         raise RuntimeError(f"plain RTL disagrees with the campaign in {wrong}")
-    return Campaign(run.summary, run.tables, prepared.plan)
+    return Campaign(run.summary.to_json(), run.tables, prepared.plan)
 
 
 def _settings(
@@ -232,7 +232,7 @@ def read(folder: str | Path) -> Campaign:
     with needed():
         from holdfast.fault.campaign.prior import PriorCampaign
     found = PriorCampaign.load(Path(folder))
-    return Campaign(found.summary, [found.table(path) for path in found.shards()])
+    return Campaign(found.summary.to_json(), [found.table(path) for path in found.shards()])
 
 
 def compare(first: Campaign, second: Campaign, effect: str = "sdc1") -> Comparison:

@@ -7,11 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from holdfast.base.cache import Cache
 from holdfast.base.errors import HoldfastError
 from holdfast.base.extras import needed
 from holdfast.base.figures import Figure
-from holdfast.base.files import make_folder
 from holdfast.base.options import check_range
 from holdfast.base.text import shown
 
@@ -33,15 +31,15 @@ class Exploration:
     def table(self) -> pa.Table:
         """Returns a row for each point; ``front``: no other is better in everything."""
         with needed():
-            from holdfast.explore.exploration import objectives
-        return pa.Table.from_pylist(
-            [
-                {"point": p["name"], "network": p["network"], "guard": p["guard"]}
-                | objectives(p)
-                | {"front": p["front"]}
-                for p in self.summary["points"]
-            ]
-        )
+            from holdfast.explore.objectives.registry import OBJECTIVES
+        rows = []
+        for point in self.summary["points"]:
+            row = {key: point[key] for key in ("name", "network", "guard", "front")}
+            for name, objective in OBJECTIVES.items():
+                found = objective.value(point)
+                row[name] = None if found is None else found.value
+            rows.append(row)
+        return pa.Table.from_pylist(rows)
 
     def figures(self) -> list[Figure]:
         """Returns plots of one measure against another, which a notebook shows."""
@@ -56,6 +54,7 @@ def explore(
     guards: Sequence[str] = ("off", "bound"),
     *,
     folder: str | Path = "build/explore",
+    cache: Path | None = None,
     data: str | Path | None = None,
     jobs: int = 2,
     **study: Any,
@@ -67,7 +66,10 @@ def explore(
     networks, arrays, guards : sequence of str
         Names or paths of networks; arrays such as ``8x8``; settings of the range guard.
     folder : str or Path
-        Where measurements are kept: what is known is not measured again.
+        For files of synthesis.
+    cache : Path or None
+        Where measurements are kept: what is known is not measured again. By default they are with
+        those of ``holdfast explore``.
     data : str, Path or None
         CIFAR-10; where there is none, images are generated and no accuracy is measured.
     study : Any
@@ -79,8 +81,7 @@ def explore(
         A value is out of its bounds, or an accelerator cannot hold a network.
     """
     with needed():
-        from holdfast.explore.exploration import check_data, missing, plan_points, summarize
-        from holdfast.explore.runner import measure
+        from holdfast.explore import exploration
         from holdfast.explore.study import Study
     check_range(1, 256, jobs=jobs)
     for name in study:
@@ -88,12 +89,7 @@ def explore(
             known = ", ".join(Study.__dataclass_fields__)
             raise HoldfastError(f"a study has no {shown(name)}; it has {known}.")
     chosen = Study(tuple(networks), tuple(arrays), tuple(guards)).changed(**study)
-    chosen.points()
     images = None if data is None else Path(data)
-    cache = Cache(Path(folder, "cache"))
-    make_folder(cache.folder)
-    plans = plan_points(chosen, images, Path(folder), cache)
-    wanted = missing(plans, cache)
-    check_data(wanted, images)
-    measure(wanted, cache, jobs)
-    return Exploration(summarize(chosen, plans, Cache(cache.folder), Path("build", "bitstream")))
+    return Exploration(
+        exploration.explore(chosen, data=images, folder=Path(folder), cache=cache, jobs=jobs)
+    )

@@ -72,7 +72,7 @@ def run(
     """
     with needed():
         from holdfast.fault.simulation import chosen_steps, prepare, simulate
-        from holdfast.nn.compiler.program import compile_graph
+        from holdfast.nn.compiler.compiler import compile_graph
         from holdfast.nn.graph.guard_modes import GUARDS
         from holdfast.sim.compiled.build import build_compiled
         from holdfast.sim.netlist.accelerator import accelerator_netlist
