@@ -100,11 +100,10 @@ class Manifest:
         HoldfastError
             There is none, or it is damaged.
         """
+        found = read_manifest(folder)
         try:
-            return msgspec.convert(read_manifest(folder), cls)
-        except (msgspec.ValidationError, HoldfastError, ValueError) as error:
-            if isinstance(error, HoldfastError):
-                raise
+            return msgspec.convert(found, cls)
+        except (msgspec.ValidationError, ValueError) as error:
             raise HoldfastError(
                 f"{printable(folder)}/manifest.json is damaged: {printable(error, 100)}."
             ) from None

@@ -18,7 +18,7 @@ from holdfast.nn.errors.exposure import KINDS
 from holdfast.nn.errors.templates import Placed, Templates
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GUARDS
-from tests.fault.test_campaign_command import files  # noqa: F401
+from tests.fault.test_main import files  # noqa: F401
 from tests.fault.tiny import graph, images
 from tests.nn.rescaling import rescaling
 

@@ -14,7 +14,7 @@ from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.machine.banks import tensor
 from tests import reference
-from tests.fault.test_engine import drawn
+from tests.fault.campaign.test_engine import drawn
 from tests.fault.tiny import CONFIG, images, netlist
 
 

@@ -24,7 +24,7 @@ from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.machine.schedule import Schedule
-from tests.fault.test_store import columns
+from tests.fault.campaign.test_store import columns
 from tests.fault.tiny import CONFIG, images, netlist, program
 from tests.mutations import altered, damaged, harm
 
