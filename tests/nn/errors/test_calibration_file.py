@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.nn.errors.test_empirical import CODE, DENSE, MAP, POINT, calibration
 from tests.nn.mutations import run_survey
-from tests.nn.test_calibrated import CODE, DENSE, MAP, POINT, calibration
 
 OTHER = (1, 1, True, 1.0, 1, 1, [(2, 0, 0, 5, 3)])
 
