@@ -15,33 +15,12 @@ __all__ = ["OPERATIONS", "Bits"]
 
 Bits = list[int]
 """Waveforms, least significant bit first."""
+Operation = Callable[[Cell, dict[str, Bits], int], Bits]
 
 
 def _extended(bits: Bits, width: int, signed: bool) -> Bits:
     fill = bits[-1] if signed and bits else 0
     return (bits + [fill] * (width - len(bits)))[:width]
-
-
-def _signed(cell: Cell) -> bool:
-    return all(cell.number(f"\\{name}_SIGNED") for name in "AB")
-
-
-def _operands(cell: Cell, pins: dict[str, Bits], width: int) -> tuple[Bits, Bits]:
-    signed = _signed(cell)
-    return _extended(pins["A"], width, signed), _extended(pins["B"], width, signed)
-
-
-def _bitwise(operation: Callable[[int, int], int]) -> Callable[[Cell, dict, int], Bits]:
-    def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
-        a, b = _operands(cell, pins, cell.number("\\Y_WIDTH"))
-        return [operation(x, y) for x, y in zip(a, b, strict=True)]
-
-    return result
-
-
-def _not(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
-    signed = bool(cell.number("\\A_SIGNED"))
-    return [ones ^ bit for bit in _extended(pins["A"], cell.number("\\Y_WIDTH"), signed)]
 
 
 def _sum(a: Bits, b: Bits, carry: int) -> tuple[Bits, int]:
@@ -53,61 +32,47 @@ def _sum(a: Bits, b: Bits, carry: int) -> tuple[Bits, int]:
     return total, carry
 
 
-def _add(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
-    return _sum(*_operands(cell, pins, cell.number("\\Y_WIDTH")), 0)[0]
+def _inverted(bits: Bits, ones: int) -> Bits:
+    return [ones ^ bit for bit in bits]
 
 
-def _subtract(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
-    a, b = _operands(cell, pins, cell.number("\\Y_WIDTH"))
-    return _sum(a, [ones ^ bit for bit in b], ones)[0]
-
-
-def _widest(cell: Cell) -> int:
-    return max(cell.number("\\A_WIDTH"), cell.number("\\B_WIDTH"))
-
-
-def _below(a: Bits, b: Bits, signed: bool, ones: int) -> int:
-    """a < b."""
+def _below(a: Bits, b: Bits, ones: int, signed: bool) -> int:
+    """Computes a < b."""
     if signed:
         a, b = [*a[:-1], ones ^ a[-1]], [*b[:-1], ones ^ b[-1]]
-    return ones ^ _sum(a, [ones ^ bit for bit in b], ones)[1]
+    return ones ^ _sum(a, _inverted(b, ones), ones)[1]
 
 
-def _compare(swap: bool, invert: bool) -> Callable[[Cell, dict, int], Bits]:
+def _differ(a: Bits, b: Bits) -> int:
+    return reduce(or_, map(xor, a, b), 0)
+
+
+def _binary(compute: Callable[[Bits, Bits, int, bool], Bits], wide: bool = False) -> Operation:
+    """An operation on two operands, extended to the result or, if wide, to the wider of the two."""
+
     def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
-        a, b = _operands(cell, pins, _widest(cell))
-        if swap:
-            a, b = b, a
-        below = _below(a, b, _signed(cell), ones)
-        return _flag(cell, ones ^ below if invert else below)
+        signed = all(cell.number(f"\\{name}_SIGNED") for name in "AB")
+        width = cell.number("\\Y_WIDTH")
+        size = max(len(pins["A"]), len(pins["B"])) if wide else width
+        a, b = (_extended(pins[name], size, signed) for name in "AB")
+        return _extended(compute(a, b, ones, signed), width, False)
 
     return result
 
 
-def _equal(invert: bool) -> Callable[[Cell, dict, int], Bits]:
-    def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
-        a, b = _operands(cell, pins, _widest(cell))
-        differ = reduce(or_, (x ^ y for x, y in zip(a, b, strict=True)), 0)
-        return _flag(cell, differ if invert else ones ^ differ)
-
-    return result
+def _relation(compute: Callable[[Bits, Bits, int, bool], int]) -> Operation:
+    return _binary(lambda *operands: [compute(*operands)], wide=True)
 
 
-def _flag(cell: Cell, value: int) -> Bits:
-    return _extended([value], cell.number("\\Y_WIDTH"), False)
+def _not(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+    signed = bool(cell.number("\\A_SIGNED"))
+    return _inverted(_extended(pins["A"], cell.number("\\Y_WIDTH"), signed), ones)
 
 
-def _reduction(operation: Callable[[int, int], int], invert: bool) -> Callable:
+def _reduction(operation: Callable[[int, int], int], invert: bool = False) -> Operation:
     def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
         value = reduce(operation, pins["A"])
-        return _flag(cell, ones ^ value if invert else value)
-
-    return result
-
-
-def _logic(operation: Callable[[int, int], int]) -> Callable[[Cell, dict, int], Bits]:
-    def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
-        return _flag(cell, operation(reduce(or_, pins["A"]), reduce(or_, pins["B"])))
+        return _extended([ones ^ value if invert else value], cell.number("\\Y_WIDTH"), False)
 
     return result
 
@@ -129,7 +94,7 @@ def _parallel_mux(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
     return result
 
 
-def _shift(left: bool, arithmetic: bool) -> Callable[[Cell, dict, int], Bits]:
+def _shift(left: bool, arithmetic: bool) -> Operation:
     def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
         signed = bool(cell.number("\\A_SIGNED"))
         width = cell.number("\\Y_WIDTH")
@@ -145,26 +110,26 @@ def _shift(left: bool, arithmetic: bool) -> Callable[[Cell, dict, int], Bits]:
     return result
 
 
-OPERATIONS: dict[str, Callable[[Cell, dict[str, Bits], int], Bits]] = {
+OPERATIONS: dict[str, Operation] = {
     "$not": _not,
-    "$and": _bitwise(and_),
-    "$or": _bitwise(or_),
-    "$xor": _bitwise(xor),
-    "$add": _add,
-    "$sub": _subtract,
-    "$eq": _equal(False),
-    "$ne": _equal(True),
-    "$lt": _compare(False, False),
-    "$gt": _compare(True, False),
-    "$ge": _compare(False, True),
-    "$le": _compare(True, True),
-    "$reduce_or": _reduction(or_, False),
-    "$reduce_bool": _reduction(or_, False),
-    "$reduce_and": _reduction(and_, False),
-    "$reduce_xor": _reduction(xor, False),
-    "$logic_not": _reduction(or_, True),
-    "$logic_and": _logic(and_),
-    "$logic_or": _logic(or_),
+    "$and": _binary(lambda a, b, *_: [*map(and_, a, b)]),
+    "$or": _binary(lambda a, b, *_: [*map(or_, a, b)]),
+    "$xor": _binary(lambda a, b, *_: [*map(xor, a, b)]),
+    "$add": _binary(lambda a, b, *_: _sum(a, b, 0)[0]),
+    "$sub": _binary(lambda a, b, ones, _: _sum(a, _inverted(b, ones), ones)[0]),
+    "$eq": _relation(lambda a, b, ones, _: ones ^ _differ(a, b)),
+    "$ne": _relation(lambda a, b, *_: _differ(a, b)),
+    "$lt": _relation(_below),
+    "$gt": _relation(lambda a, b, *more: _below(b, a, *more)),
+    "$ge": _relation(lambda a, b, ones, signed: ones ^ _below(a, b, ones, signed)),
+    "$le": _relation(lambda a, b, ones, signed: ones ^ _below(b, a, ones, signed)),
+    "$reduce_or": _reduction(or_),
+    "$reduce_bool": _reduction(or_),
+    "$reduce_and": _reduction(and_),
+    "$reduce_xor": _reduction(xor),
+    "$logic_not": _reduction(or_, invert=True),
+    "$logic_and": _relation(lambda a, b, *_: reduce(or_, a) & reduce(or_, b)),
+    "$logic_or": _relation(lambda a, b, *_: reduce(or_, a) | reduce(or_, b)),
     "$mux": _mux,
     "$pmux": _parallel_mux,
     "$shl": _shift(True, False),
