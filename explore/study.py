@@ -197,8 +197,11 @@ class Study:
 def with_guard(config: AcceleratorConfig, settings: Collection[str]) -> AcceleratorConfig:
     """The accelerator whose guard can do what all of these settings need."""
     needed = [GUARDS[name] for name in settings if name != "off"]
-    fixed = bool(needed) and all(guard.fixed for guard in needed)
-    return config.with_(guard=bool(needed), learnt_bounds=not fixed)
+    own = dict.fromkeys(guard.protection.name for guard in needed if guard.protection)
+    ranges = [guard for guard in needed if not guard.protection]
+    fixed = bool(ranges) and all(guard.fixed for guard in ranges)
+    protections = tuple(dict.fromkeys((*config.protections, *own)))
+    return config.with_(guard=bool(ranges), learnt_bounds=not fixed, protections=protections)
 
 
 def _size(text: str) -> tuple[int, int]:

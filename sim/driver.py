@@ -9,7 +9,7 @@ it through any `sim.transport.base.Transport`; simulations send it through `sim.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from holdfast.gen.layout import (
     Status,
     word_stride,
 )
+from holdfast.gen.protection.registry import alarms
 from holdfast.nn.compiler.program import Chunk, Program
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.sim.machine.cycles import step_cycles
@@ -36,6 +37,8 @@ from .registers import (
     Registers,
     check_status,
     control_word,
+    offsets,
+    preparation_writes,
     status_part,
     too_long,
 )
@@ -247,7 +250,20 @@ class Accelerator:
                 "the accelerator's range guard has fixed bounds: it checks outputs alone, and "
                 "replaces them by the zero point."
             )
-        self._settings = {"guard_output": output, "guard_input": input, "guard_zero": zero}
+        self.switch(guard_output=output, guard_input=input, guard_zero=zero)
+
+    def switch(self, **switches: bool) -> None:
+        """Switch protections, by the names of their switches, for the runs that follow."""
+        self._settings = switches
+
+    def alarms(self) -> dict[str, int]:
+        """What the protections of the loaded network's accelerator counted in the last image's
+        run, by name."""
+        if self._program is None:
+            raise AcceleratorError("no network is loaded.")
+        at = offsets(self._program.config)
+        names = alarms(self._program.config)
+        return {n: int.from_bytes(self._transport.read(at[n], 4), "little") for n in names}
 
     def run(self, images: NDArray[np.integer]) -> NDArray[np.int8]:
         """Run the loaded network on images, one after the other, each with one start.
@@ -303,9 +319,8 @@ class Accelerator:
         registers.check_idle()
         self._write(image_writes(program, codes))
         self._earlier = Counter()
-        if self.guarded:
-            for name in ("guard_output", "guard_input"):
-                self._transport.write(REGISTER[name], bytes(4))
+        if self.guarded or program.config.protections:
+            self._write(preparation_writes(program.config, self._settings))
         parts = program.parts
         for number, (first, count) in enumerate(parts):
             if number:
@@ -347,7 +362,7 @@ class Accelerator:
             raise AcceleratorError("the accelerator has not begun its run.")
         check_status(status, program.config)
 
-    def _write(self, writes: Iterator[Write]) -> None:
+    def _write(self, writes: Iterable[Write]) -> None:
         for address, data in writes:
             self._transport.write(address, data)
 

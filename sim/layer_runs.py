@@ -16,6 +16,7 @@ from holdfast.nn.compiler.program import Program, Step
 
 from .driver import check_status
 from .host import Host
+from .registers import preparation_writes
 
 __all__ = ["GoldenRun", "LayerJob", "LayerRun", "layer_runs"]
 
@@ -116,8 +117,7 @@ async def _layer_run(host: Host, job: LayerJob, image: int, step: Step) -> Layer
     for name in step.reads:
         codes = job.golden.codes if name == given else outputs[name]
         await host.write_tensor(program, name, codes[image])
-    for name in _GUARD:
-        await host.write_register(name, 0)
+    await host.write(preparation_writes(program.config, job.settings))
     run = await host.run(program, step, **job.settings)
     check_status(run.status, program.config)
     channels = program.channels(step)

@@ -6,8 +6,6 @@ is written once for every engine, as `sim.host` is: the same signals in the same
 
 from typing import Protocol
 
-from .driver import REGISTER
-
 __all__ = ["Pins", "RegisterPort"]
 
 _BURST = 1024
@@ -49,9 +47,9 @@ class RegisterPort:
         for channel in ("aw", "w", "ar"):
             self._drive(channel, valid=0)
 
-    async def write(self, name: str, value: int) -> bool:
+    async def write(self, address: int, value: int) -> bool:
         """Writes a register; returns at the edge that accepts the data, or False if none does."""
-        self._drive("aw", addr=REGISTER[name], len=0)
+        self._drive("aw", addr=address, len=0)
         self._drive("w", data=value, strb=0b1111, last=1)
         return await self.offer("aw") and await self.offer("w")
 
@@ -68,9 +66,9 @@ class RegisterPort:
                 accepted = accepted and await self.offer("w")
             assert accepted, f"the port took no write to {address + start:#x}"
 
-    async def read(self, name: str) -> int | None:
+    async def read(self, address: int) -> int | None:
         """Reads a register; None if there was no answer, or an error."""
-        self._drive("ar", addr=REGISTER[name], len=0)
+        self._drive("ar", addr=address, len=0)
         if not await self.offer("ar"):
             return None
         for _ in range(self._limit):

@@ -6,6 +6,8 @@ registers.start(interrupt=True)
 status = registers.poll(limit)
 """
 
+from collections.abc import Mapping
+
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import ROUNDINGS, AcceleratorConfig
 from holdfast.gen.layout import (
@@ -17,14 +19,19 @@ from holdfast.gen.layout import (
     STATUS_MEANINGS,
     Status,
 )
+from holdfast.gen.protection.registry import added_registers, alarms
 from holdfast.sim.transport.base import AccessRefused, Transport
 
 __all__ = [
     "REGISTER",
     "AcceleratorError",
     "Registers",
+    "alarm_registers",
     "check_status",
     "control_word",
+    "offsets",
+    "preparation",
+    "preparation_writes",
     "status_part",
     "too_long",
 ]
@@ -41,9 +48,38 @@ class AcceleratorError(HoldfastError):
     """The accelerator is another one, refused a run or did not end it."""
 
 
+def offsets(config: AcceleratorConfig) -> dict[str, int]:
+    """Byte addresses of an accelerator's registers by name, those of its protections included."""
+    return REGISTER | {register.name: register.offset for register in added_registers(config)}
+
+
+def alarm_registers(config: AcceleratorConfig) -> list[str]:
+    """Names of the registers that count alarms; those of the range guard can always be read."""
+    return list(dict.fromkeys(("guard_output", "guard_input", *alarms(config))))
+
+
+def preparation(config: AcceleratorConfig, settings: Mapping[str, bool]) -> dict[str, int]:
+    """What the host writes to which register before a run: no alarms, and the switches that are not
+    in the control register."""
+    own = {register.name for register in added_registers(config)} - {*alarms(config)}
+    return dict.fromkeys(alarm_registers(config), 0) | {
+        name: int(settings.get(name, False)) for name in sorted(own)
+    }
+
+
+def preparation_writes(
+    config: AcceleratorConfig, settings: Mapping[str, bool]
+) -> list[tuple[int, bytes]]:
+    """`preparation` as writes of addresses and bytes."""
+    at = offsets(config)
+    found = preparation(config, settings).items()
+    return [(at[name], value.to_bytes(4, "little")) for name, value in found]
+
+
 def control_word(*, start: bool = False, **settings: bool) -> int:
-    """Value of the control register; settings are names of `gen.layout.CONTROL`."""
-    return sum(1 << CONTROL[name] for name, on in {"start": start, **settings}.items() if on)
+    """Value of the control register; switches that it does not have are left out."""
+    words = {"start": start, **settings}
+    return sum(1 << CONTROL[name] for name, on in words.items() if on and name in CONTROL)
 
 
 def status_part(value: int, name: str) -> int:

@@ -120,7 +120,7 @@ def predict_command(
             raise HoldfastError(
                 f"{file} was fitted at {name} {mine}; network {graph.network} has {its}."
             )
-    guard = GuardSettings(**calibration.guard)
+    guard = GuardSettings.of(calibration.guard)
     if other is not None:
         images, image_seed = other.summary.images, other.manifest.seed
     image_set = images_for(graph, data, images, image_seed)
@@ -185,7 +185,7 @@ def _comparable(
     mine = calibration.array
     if same != (mine.rows, mine.cols, mine.acc_depth, calibration.acc_bits):
         raise HoldfastError(f"{folder} struck {array.name}, {file} was fitted on other hardware.")
-    if manifest.guard != GuardSettings(**calibration.guard):
+    if manifest.guard != GuardSettings.of(calibration.guard):
         raise HoldfastError(f"the guard's setting in {folder} is not that of {file}.")
     missing = [name for name in calibration.bits if name not in other.summary.structures]
     if missing:

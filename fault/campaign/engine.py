@@ -143,7 +143,7 @@ class Engine:
         self.propagator = Propagator(self.program, inference.schedule, golden, reference)
         self._cycles = trace.cycles
         self._counts = int(trace.counts[-1])
-        self._guarded = inference.guard.output or inference.guard.input
+        self._guarded = inference.guard.on
         self._verdict = Verdict(self.program.graph, reference)
 
     def run(
@@ -186,6 +186,9 @@ class Engine:
             self.inference.golden = self._trace
 
     def _decide(self, fault: Fault) -> Decision | FaultOutcome:
+        if self.program.config.protections:
+            # Nothing but RTL knows the alarms that are not of the range guard.
+            return self.plain(fault)
         began = fault.cycle
         for resolver in self._resolvers:
             found = resolver.resolve(fault)

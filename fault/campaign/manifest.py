@@ -87,7 +87,7 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data; what earlier versions did not say is left out where it is empty."""
-        plain = json.loads(json.dumps(asdict(self)))
+        plain = json.loads(json.dumps(asdict(self) | {"guard": self.guard.values}))
         optional = {each.name for each in fields(self) if each.default is not MISSING} | {"whole"}
         return {key: value for key, value in plain.items() if value or key not in optional}
 
@@ -129,7 +129,7 @@ def settings(job: CampaignSpec, plan: Plan) -> dict[str, Any]:
     return {
         "name": job.program.graph.network,
         "accelerator": job.program.config.name,
-        "guard": asdict(job.guard),
+        "guard": job.guard.values,
         "model": job.model.settings(),
         "filters": asdict(job.filters),
         # Not their number: which of them faults are drawn from.

@@ -38,7 +38,6 @@ from holdfast.sim.machine.banks import banks_before, banks_of, check_written, wo
 from holdfast.sim.register_port import RegisterPort
 
 from .observation import (
-    ANSWERS,
     DRAIN,
     FLIP,
     LOOK,
@@ -50,6 +49,7 @@ from .observation import (
     Observation,
     Observed,
     Work,
+    answers,
     start_writes,
     trace_cycles,
 )
@@ -164,6 +164,7 @@ class Bench:
             guard_input=end.guard_input,
             banks=banks,
             begin=self.begin,
+            alarms=end.alarms,
         )
 
     async def faulty(self, fault: Fault) -> Observation:
@@ -209,8 +210,8 @@ class Bench:
         if fault is not None and fault.cycle < 0:
             self._flip(fault)
             await self._cycles(2)
-        for name, value in start_writes(self.job, self.step).items():
-            if not await self.bus.write(name, value):
+        for address, value in start_writes(self.job, self.step).items():
+            if not await self.bus.write(address, value):
                 return run
         self.begin = begin = _now()
         limit = begin + self.limit * PERIOD
@@ -242,9 +243,9 @@ class Bench:
         if remaining > 0:
             await Timer(remaining, "ns")
         await RisingEdge(self.dut.clk)
-        answers = [await self.bus.read(name) for name in ANSWERS]
+        found = {n: await self.bus.read(at) for n, at in answers(self.program).items()}
         await self._cycles(2)
-        run.ending = Ending.of(cycles, ended, answers)
+        run.ending = Ending.of(cycles, ended, found)
         return run
 
     async def _interrupt(self, event: Event) -> None:

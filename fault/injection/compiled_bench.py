@@ -21,7 +21,6 @@ from holdfast.sim.machine.banks import banks_before, banks_of, check_written, wo
 from holdfast.sim.register_port import RegisterPort
 
 from .observation import (
-    ANSWERS,
     DRAIN,
     BenchJob,
     Ending,
@@ -29,6 +28,7 @@ from .observation import (
     Observation,
     Observed,
     Work,
+    answers,
     start_writes,
     trace_cycles,
 )
@@ -127,6 +127,7 @@ class CompiledBench:
             guard_output=ending.guard_output,
             guard_input=ending.guard_input,
             banks=banks,
+            alarms=ending.alarms,
         )
 
     def _faulty(self, fault: Fault) -> Observation:
@@ -177,16 +178,16 @@ class CompiledBench:
         """The host's writes up to the start; whether the port took them."""
         port = _port(model)
         writes = start_writes(self.job, self.step)
-        return all(complete(port.write(name, value)) for name, value in writes.items())
+        return all(complete(port.write(at, value)) for at, value in writes.items())
 
     def _end(self, model: CompiledModel, begin: int, interrupted: int | None) -> Ending:
         """Let the pipelines drain and read what the host reads."""
         cycles = self.limit if interrupted is None else interrupted
         model.step(max(1, begin + cycles + DRAIN + 1 - model.cycles))
         port = _port(model)
-        answers = [complete(port.read(name)) for name in ANSWERS]
+        found = {n: complete(port.read(at)) for n, at in answers(self.program).items()}
         model.step(2)
-        return Ending.of(cycles, interrupted is not None, answers)
+        return Ending.of(cycles, interrupted is not None, found)
 
     def _compared(
         self, fault: Fault, ending: Ending, reached: frozenset[str] = frozenset()

@@ -68,8 +68,9 @@ def inject(
     results: dict[Fault, FaultResult] = {}
     for runs in observe(build, program, clean, faults, guard, progress):
         part = classify(
-            program, space, golden, clean[runs.golden.image], runs.golden, runs.observations
-        )
+            program, space, golden, clean[runs.golden.image], runs.golden, runs.observations,
+            guard.alarms,
+        )  # fmt: skip
         for observation, result in zip(runs.observations, part, strict=True):
             results[observation.fault] = result
     return [results[fault] for fault in faults]

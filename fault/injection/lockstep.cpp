@@ -42,7 +42,7 @@ struct Lockstep {
     std::vector<Range> live, stale, free, inputs, memories;
     uint64_t state_size, memory_size;
     uint64_t index_at, interrupt_at;
-    uint64_t guards[2];
+    std::vector<uint64_t> guards;
 
     // The golden run, owned by the caller after recording.
     uint64_t boundaries, cycles, descriptors;
@@ -120,7 +120,7 @@ uint16_t word16(const uint8_t* from) {
 uint32_t counted(const Lockstep* f) {
     uint32_t total = 0;
     for (uint64_t guard : f->guards) {
-        if (guard != UINT64_MAX) total += word32(f->root + guard);
+        total += word32(f->root + guard);
     }
     return total;
 }
@@ -209,8 +209,7 @@ Lockstep* lockstep_new(void* model, uint8_t* root, void (*step)(void*, uint64_t)
     f->memory_size = places[1];
     f->index_at = places[2];
     f->interrupt_at = places[3];
-    f->guards[0] = places[4];
-    f->guards[1] = places[5];
+    f->guards.assign(places + 5, places + 5 + places[4]);
     f->before.resize(f->state_size);
     f->present.resize(f->state_size);
     return f;

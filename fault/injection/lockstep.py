@@ -99,10 +99,10 @@ class LockstepRun:
         self._places = native.places
         flat = [entry for part in parts for entry in part]
         guards = [native.places[name].offset for name in self._guards]
-        guards += [_NEVER] * (2 - len(guards))
         (index,) = netlist.names(Role.DESCRIPTOR_INDEX)
         places = [self.state_bytes, memory_size]
-        places += [native.places[index].offset, native.places[_INTERRUPT].offset, *guards]
+        places += [native.places[index].offset, native.places[_INTERRUPT].offset]
+        places += [len(guards), *guards]
         self._handle = self._library.lockstep_new(
             native.model, native.state, native.step, native.settle,
             (_Range * len(flat))(*(_Range(*entry) for entry in flat)),

@@ -1,6 +1,6 @@
 """What the testbenches of single layers are given, and what they show: the same in both engines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -12,9 +12,10 @@ from holdfast.gen.dataflow.registry import latencies
 from holdfast.nn.compiler.program import Program, Step
 from holdfast.sim.driver import control_word, status_part
 from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.registers import alarm_registers, offsets, preparation
 
-__all__ = ["ANSWERS", "DRAIN", "FLIP", "LOOK", "MARK", "PERIOD", "BenchJob", "Divergence", "Ending",
-           "GoldenLayer", "Observation", "Observed", "Work", "start_writes",
+__all__ = ["DRAIN", "FLIP", "LOOK", "MARK", "PERIOD", "BenchJob", "Divergence", "Ending",
+           "GoldenLayer", "Observation", "Observed", "Work", "answers", "start_writes",
            "trace_cycles"]  # fmt: skip
 
 MARK = "holdfast-fault "
@@ -24,8 +25,6 @@ FLIP = 6
 """Nanoseconds after the rising edge at which a bit is flipped: the clock has just fallen."""
 LOOK = 8
 """Nanoseconds after the rising edge at which registers are read."""
-ANSWERS = ("status", "guard_output", "guard_input")
-"""Registers that the host reads after a run."""
 _MARGIN = 6
 DRAIN = 64
 """Cycles after the interrupt until the state that remains is read: pipelines have drained."""
@@ -81,6 +80,8 @@ class GoldenLayer:
         Activation memories at its end.
     begin : int
         Simulation time at which cycle 0 begins, in nanoseconds; 0 in the compiled engine.
+    alarms : dict of int
+        All alarms at its end by name.
     """
 
     layer: str
@@ -90,6 +91,7 @@ class GoldenLayer:
     guard_input: int
     banks: NDArray[np.int8]
     begin: int = 0
+    alarms: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Ending:
         `gen.layout.Status`.
     guard_output, guard_input : int
         Counters.
+    alarms : dict of int
+        All of them by name.
     """
 
     cycles: int = 0
@@ -113,6 +117,7 @@ class Ending:
     status: int = 0
     guard_output: int = 0
     guard_input: int = 0
+    alarms: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
@@ -120,14 +125,17 @@ class Ending:
         return self.ended and not self.status
 
     @classmethod
-    def of(cls, cycles: int, interrupted: bool, answers: Sequence[int | None]) -> Self:
-        """Reads what the port answered for :data:`ANSWERS`; None where it did not."""
-        status, *counters = answers
-        if status is None or None in counters:
+    def of(cls, cycles: int, interrupted: bool, answers: Mapping[str, int | None]) -> Self:
+        """Reads what the port answered for :func:`answers`; None where it did not."""
+        found = {name: value for name, value in answers.items() if value is not None}
+        if len(found) < len(answers):
             return cls(cycles)
+        status = found.pop("status")
         done = status_part(status, "done") and not status_part(status, "busy")
-        counts = (count or 0 for count in counters)
-        return cls(cycles, interrupted and bool(done), status_part(status, "code"), *counts)
+        return cls(
+            cycles, interrupted and bool(done), status_part(status, "code"),
+            found["guard_output"], found["guard_input"], found,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -182,11 +190,18 @@ class Divergence:
     faulty: int
 
 
-def start_writes(job: BenchJob, step: Step) -> dict[str, int]:
-    """Returns what the host writes to which register, in order, to start a layer."""
-    word = control_word(start=True, interrupt=True, **job.settings)
-    writes = {"guard_output": 0, "guard_input": 0, "first": step.first}
-    return writes | {"count": step.count, "control": word}
+def answers(program: Program) -> dict[str, int]:
+    """Returns addresses of the registers that the host reads after a run, by name."""
+    at = offsets(program.config)
+    return {name: at[name] for name in ("status", *alarm_registers(program.config))}
+
+
+def start_writes(job: BenchJob, step: Step) -> dict[int, int]:
+    """Returns what the host writes to which address, in order, to start a layer."""
+    config = job.program.config
+    writes = preparation(config, job.settings) | {"first": step.first, "count": step.count}
+    writes["control"] = control_word(start=True, interrupt=True, **job.settings)
+    return {offsets(config)[name]: value for name, value in writes.items()}
 
 
 def trace_cycles(program: Program) -> int:

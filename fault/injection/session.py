@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.purpose import holds_constants
+from holdfast.gen.protection.registry import protections
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GuardSettings, check_guard
 from holdfast.sim.compiled.bus import BusError, CompiledBus
@@ -34,6 +35,7 @@ from holdfast.sim.driver import (
 )
 from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.registers import alarm_registers, offsets, preparation
 
 from .lockstep import LockstepRun
 from .trace import RunEnd, Trace
@@ -160,11 +162,11 @@ class RtlSession:
         for address, data in image_writes(program, codes):
             self.bus.write(address, data)
         registers = {"first": 0, "count": len(program.descriptors), "ready": 0xFFFF}
-        if program.config.guard:
-            registers |= {"guard_output": 0, "guard_input": 0}
+        settings = self.guard.control if protections(program.config) else {}
+        if settings:
+            registers |= preparation(program.config, settings)
         for name, value in registers.items():
-            self.bus.write_word(REGISTER[name], value)
-        settings = self.guard.control if program.config.guard else {}
+            self.bus.write_word(offsets(program.config)[name], value)
         word = control_word(start=True, interrupt=True, **settings)
         self.bus.post_word(REGISTER["control"], word)
 
@@ -183,7 +185,7 @@ class RtlSession:
 
     def read_out(self, end: RunEnd) -> InferenceOutcome:
         """What the host reads after a run that has ended, from the port."""
-        nothing = np.empty((0,), np.int8)
+        nothing, config = np.empty((0,), np.int8), self.program.config
         counts = 0
         if end.kind == "hang":
             return InferenceOutcome(False, 0, end.cycle, counts, nothing, False, end.detected)
@@ -192,9 +194,9 @@ class RtlSession:
         place = self.program.graph.nodes[-1].name
         try:
             status = self.bus.read_word(REGISTER["status"])
-            if self.program.config.guard:
-                counts = self.bus.read_word(REGISTER["guard_output"])
-                counts += self.bus.read_word(REGISTER["guard_input"])
+            if protections(config):
+                names = alarm_registers(config)
+                counts = sum(self.bus.read_word(offsets(config)[name]) for name in names)
                 counts %= 1 << 32
             data = self.bus.read(*tensor_range(self.program, place))
         except BusError:

@@ -41,7 +41,7 @@ before the flip from one after it for words of the layer's input (they count as 
 the accumulators (``never_read`` if the word still differs).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,6 +122,7 @@ def classify(
     reference: GoldenOutputs,
     run: GoldenLayer,
     observations: Sequence[Observation],
+    alarms: Collection[str] = (),
 ) -> list[FaultResult]:
     """Results of the faults of one layer and image.
 
@@ -131,6 +132,8 @@ def classify(
         With the guard as in the simulation.
     reference : GoldenOutputs
         Its run on this image alone, all nodes kept.
+    alarms : collection of str
+        Those that are on beside the range guard's.
     """
     step = next(step for step in program.steps if step.name == run.layer)
     stored = [*live_after(program, step), step.target]
@@ -149,7 +152,7 @@ def classify(
     return [
         _result(
             program, space, golden, step, run, observation, verdict.of(outcome.output),
-            outcome.alarmed, step.target in changes,
+            outcome.alarmed or _raised(golden, run, observation, alarms), step.target in changes,
         )
         for observation, outcome, changes in zip(observations, outcomes, differing, strict=True)
     ]  # fmt: skip
@@ -177,6 +180,21 @@ def banks_after(
     return banks
 
 
+def _raised(
+    golden: Golden, run: GoldenLayer, observation: Observation, alarms: Collection[str]
+) -> bool:
+    """Whether an alarm that is on counted more than in the golden run.
+
+    A flip of a counter raises it even where its guard is off and tells nobody.
+    """
+    end = observation.ending
+    return (
+        (golden.output_guard is not None and end.guard_output > run.guard_output)
+        or (golden.input_guard is not None and end.guard_input > run.guard_input)
+        or any(end.alarms.get(name, 0) > run.alarms.get(name, 0) for name in alarms)
+    )
+
+
 def _result(
     program: Program,
     space: FaultSpace,
@@ -185,7 +203,7 @@ def _result(
     run: GoldenLayer,
     observation: Observation,
     judged: Judgement,
-    alarmed: bool,
+    detected: bool,
     propagated: bool,
 ) -> FaultResult:
     fault, end = observation.fault, observation.ending
@@ -200,10 +218,6 @@ def _result(
         else:
             effect = "masked"
             died = "later_layer" if propagated else _died(program, space, step, observation)
-    # A flip of a counter raises it even where its guard is off and tells nobody.
-    counted = golden.output_guard is not None and end.guard_output > run.guard_output
-    counted |= golden.input_guard is not None and end.guard_input > run.guard_input
-    detected = counted or alarmed
     false_alarm = detected and of_guard(program, space, site)
     return FaultResult(
         id=str(fault),

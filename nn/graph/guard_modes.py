@@ -1,28 +1,35 @@
-"""What the range guard's register says, by the names that commands take.
+"""What protects a run, by the names that commands take.
 
 GUARDS["bound"].golden(graph).run(codes)
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.protection.base import Protection
+from holdfast.gen.protection.guards import FixedGuard, LearntGuard
 from holdfast.gen.protection.range_guard import fixed_bound
+from holdfast.gen.protection.registry import PROTECTIONS, protections
 
 from .graph import Graph
 
 if TYPE_CHECKING:
     from .golden import Golden, GuardMode
 
-__all__ = ["GUARDS", "GUARD_OFF", "GUARD_ON", "GuardSettings", "check_guard", "guard_name",
-           "named_guard"]  # fmt: skip
+__all__ = ["GOLDEN_SIDES", "GUARDS", "GUARD_OFF", "GUARD_ON", "GuardSettings", "check_guard",
+           "guard_name", "named_guard"]  # fmt: skip
+
+GOLDEN_SIDES: "dict[str, Callable[[Graph, str], Golden]]" = {}
+"""By the name of a protection that replaces values: the golden model of a graph in a mode of it."""
 
 
 @dataclass(frozen=True)
 class GuardSettings:
-    """The range guard's register.
+    """Switches of the range guard, or the mode of another protection.
 
     Attributes
     ----------
@@ -32,40 +39,93 @@ class GuardSettings:
         Replace by the zero point instead of the nearer bound.
     fixed : bool
         The output check is that of an accelerator without learnt bounds.
+    mode : str
+        A mode of a protection beside the range guard; empty: none is on.
     """
 
     output: bool = False
     input: bool = False
     zero: bool = False
     fixed: bool = False
+    mode: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "GuardSettings":
+        """Settings from their `values`."""
+        return cls(**values)
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is checked."""
+        return self.output or self.input or bool(self.mode)
+
+    @property
+    def protection(self) -> type[Protection] | None:
+        """What the mode is of."""
+        return next((kind for kind in PROTECTIONS.values() if self.mode in kind.modes), None)
 
     @property
     def control(self) -> dict[str, bool]:
-        """Settings of the control register."""
+        """Switches by name, those of the control register and others."""
+        kind = self.protection
         return {
             "guard_output": self.output,
             "guard_input": self.input,
             "guard_zero": self.zero,
+            **dict.fromkeys(kind.modes[self.mode] if kind else (), True),
         }
 
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """Names of the mode's alarms; those of the range guard are known without."""
+        return tuple(self.protection.alarms) if self.protection else ()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every setting by name; the mode only if there is one."""
+        return {name: value for name, value in asdict(self).items() if name != "mode" or value}
+
     def golden(self, graph: Graph) -> "Golden":
-        """The golden model with this guard."""
+        """The golden model with this protection."""
         from .golden import Golden
 
+        if self.protection and self.protection.name in GOLDEN_SIDES:
+            return GOLDEN_SIDES[self.protection.name](graph, self.mode)
         mode: GuardMode = "zero" if self.zero else "bound"
         output, input = mode if self.output else None, mode if self.input else None
         return Golden(graph, output, input, fixed_bound(graph.act_bits) if self.fixed else None)
 
 
+class _Guards(Mapping[str, GuardSettings]):
+    """The modes of all protections, and ``off``; looked up when asked for."""
+
+    def _known(self) -> dict[str, GuardSettings]:
+        known = {"off": GUARD_OFF}
+        for kind in PROTECTIONS.values():
+            for mode, switches in kind.modes.items():
+                known[mode] = GuardSettings(mode=mode)
+                if kind in (LearntGuard, FixedGuard):
+                    output, input, zero = (
+                        f"guard_{name}" in switches for name in ("output", "input", "zero")
+                    )
+                    known[mode] = GuardSettings(output, input, zero, kind is FixedGuard)
+        return known
+
+    def __getitem__(self, name: str) -> GuardSettings:
+        return self._known()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
+
+
 GUARD_OFF = GuardSettings()
 GUARD_ON = GuardSettings(output=True, input=True)
-GUARDS = {
-    "off": GUARD_OFF,
-    "bound": GUARD_ON,
-    "zero": GuardSettings(output=True, input=True, zero=True),
-    "fixed": GuardSettings(output=True, zero=True, fixed=True),
-}
-"""``bound`` and ``zero`` need an accelerator with learnt bounds, ``fixed`` one without."""
+GUARDS = _Guards()
+"""``bound`` and ``zero`` need an accelerator with learnt bounds, ``fixed`` one without, others
+their protection."""
 
 
 def check_guard(config: AcceleratorConfig, guard: GuardSettings) -> None:
@@ -76,7 +136,14 @@ def check_guard(config: AcceleratorConfig, guard: GuardSettings) -> None:
     HoldfastError
         Names the accelerator.
     """
-    if not (guard.input or guard.output):
+    if not guard.on:
+        return
+    kind = guard.protection
+    if kind is not None:
+        if kind not in protections(config):
+            raise HoldfastError(
+                f"protection {kind.name} cannot be switched on: accelerator {config.name} has none."
+            )
         return
     if not config.guard:
         raise HoldfastError(f"the guard cannot be switched on: accelerator {config.name} has none.")
