@@ -67,6 +67,7 @@ class Accelerator(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig, port: AxiSubordinate | UartBridge | None = None):
         self.config = config
+        self._protections = protections(config)
         self._port = AxiSubordinate() if port is None else port
         members = dict(self._port.signature.members)
         del members["host"]
@@ -83,7 +84,7 @@ class Accelerator(wiring.Component):
         host = self._port.host
 
         parts = Datapath.of(cfg)
-        guards = [kind(cfg) for kind in protections(cfg)]
+        guards = [kind(cfg) for kind in self._protections]
         for guard in guards:
             guard.replace(parts)
         parts.place(m)

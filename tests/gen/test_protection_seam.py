@@ -116,13 +116,8 @@ def test_it_is_refused_where_it_does_not_fit(known):
 
 def test_commands_know_its_mode(known):
     setting = named_guard("parity", PROTECTED)
-    assert setting == GUARDS["parity"] and list(GUARDS) == [
-        "off",
-        "bound",
-        "zero",
-        "fixed",
-        "parity",
-    ]
+    assert setting == GUARDS["parity"]
+    assert list(GUARDS) == ["off", "bound", "zero", "fixed", "parity"]
     assert setting.values["mode"] == "parity" and "mode" not in GUARD_OFF.values
     assert setting.on and setting.alarms == ("parity_errors",)
 
@@ -141,17 +136,17 @@ class Struck(CompiledBus):
     register = ""
 
     def wait_interrupt(self, limit):
-        self._model.step(300)
+        self.model.step(300)
         if self.register:
             # Nothing reads the magic number once the descriptor has been checked.
-            self._model.flip(self.register, 3)
+            self.model.flip(self.register, 3)
         return super().wait_interrupt(limit)
 
 
 def test_the_driver_switches_it_and_reads_its_alarm_by_name(known, netlist):
     program, image = compile_graph(graph(), PROTECTED), images()[:1]
     bus = Struck(CompiledModel(netlist))
-    bus._model.reset(3)
+    bus.model.reset(3)
     accelerator = Accelerator(bus)
     accelerator.load(program)
     expected = Golden(graph()).logits(image).flatten().tolist()
