@@ -20,7 +20,7 @@ from holdfast.gen.protection.registry import PROTECTIONS, added_registers
 from holdfast.gen.roles import Kind, Role
 from holdfast.gen.units.descriptor import Layer
 from holdfast.gen.verilog import emit
-from holdfast.nn.compiler.program import compile_graph
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GOLDEN_SIDES, GUARD_OFF, GUARDS, named_guard
 from holdfast.sim.compiled.bus import CompiledBus
