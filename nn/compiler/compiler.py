@@ -52,13 +52,12 @@ def compile_graph(graph: Graph, config: AcceleratorConfig, parts: bool = False) 
         for step in steps
     ]
     mapping = find_mapping(config.dataflow)
-    room = Room(config.weight_depth, config.param_depth)
-    pieces = [list(mapping(layer, room)) for layer in layers]
-    groups = _groups(pieces, room)
-    if len(groups) > 1:
-        room = Room(config.weight_depth // 2, config.param_depth // 2)
+    for share in (1, 2):
+        room = Room(config.weight_depth // share, config.param_depth // share)
         pieces = [list(mapping(layer, room)) for layer in layers]
         groups = _groups(pieces, room)
+        if len(groups) == 1:
+            break
     chunks, descriptors = _lay_out(groups, room)
     ends = list(accumulate(sum(len(piece.descriptors) for piece in own) for own in pieces))
     steps = tuple(

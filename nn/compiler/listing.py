@@ -6,17 +6,12 @@ for line in listing(program):
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.nn.graph.graph import (
-    AddNode,
-    AvgPoolNode,
-    ConvNode,
-    MaxPoolNode,
-    ShortcutNode,
-)
+from holdfast.nn.graph.graph import AddNode, AvgPoolNode, ConvNode, MaxPoolNode, ShortcutNode
 
+from .placement import lifetimes
 from .program import Place, Program, Step
 
-__all__ = ["lifetimes", "listing"]
+__all__ = ["listing"]
 
 
 def listing(program: Program) -> Iterator[str]:
@@ -53,20 +48,6 @@ def listing(program: Program) -> Iterator[str]:
         yield ""
         rows = [("chunk", "descriptors", "weights", "parameters", "written when")]
         yield from _columns([*rows, *_chunks(program)], left=(4,))
-
-
-def lifetimes(program: Program) -> dict[str, tuple[int, int]]:
-    """By stored tensor: the step that first writes it and the last that reads it.
-
-    The image is written before step 0, -1; the last tensor is read by the host after all steps.
-    """
-    spans = {program.graph.nodes[0].name: (-1, -1)}
-    for index, step in enumerate(program.steps):
-        for name in step.reads:
-            spans[name] = (spans[name][0], index)
-        spans.setdefault(step.target, (index, index))
-    last = program.steps[-1].target
-    return spans | {last: (spans[last][0], len(program.steps))}
 
 
 _HEADINGS = ("#", "step", "layer", "operation", "reads", "residual", "writes", "pixels", "tiles",
@@ -122,7 +103,7 @@ def _operation(program: Program, step: Step) -> str:
 
 def _tensors(program: Program) -> Iterator[tuple[str, ...]]:
     steps = program.steps
-    for name, (born, died) in lifetimes(program).items():
+    for name, (born, died) in lifetimes(program.graph, program.steps).items():
         place = program.places[name]
         yield (
             name,

@@ -1,6 +1,6 @@
 """Finds a place in the activation banks for every tensor."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from holdfast.base.errors import HoldfastError
@@ -11,7 +11,7 @@ from .checks import check_room
 from .lanes import PackedImage, tensor_lanes
 from .program import Place, Step
 
-__all__ = ["place_tensors"]
+__all__ = ["lifetimes", "place_tensors"]
 
 _BUDGET = 20_000
 """Tensors for which places are listed before the search gives up."""
@@ -19,7 +19,7 @@ _BUDGET = 20_000
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A tensor that seeks a place, written first in step ``born`` and read last in ``dies``.
+    """A tensor that seeks a place, and the steps that first write and last read it.
 
     It may not lie in the bank of a tensor ``apart``; it may take the place of the one it is
     ``over``, if any. Bank and base of ``shape`` are yet to be found.
@@ -51,7 +51,7 @@ def place_tensors(
         check_room(
             f"tensor {name}", shapes[name].size, config.act_depth, "words of one activation bank"
         )
-    places = _search(_tensors(steps, image, shapes), config)
+    places = _search(_tensors(steps, lifetimes(graph, steps), shapes), config)
     if places is None:
         raise HoldfastError(
             f"the activations of network {graph.network} do not fit {config.act_banks} banks of "
@@ -60,30 +60,38 @@ def place_tensors(
     return places
 
 
-def _tensors(
-    steps: tuple[Step, ...], image: str, shapes: Mapping[str, Place]
-) -> dict[str, _Tensor]:
-    born, dies = {image: -1}, {image: -1}
-    apart: dict[str, set[str]] = {name: set() for name in shapes}
+def lifetimes(graph: Graph, steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
+    """Returns the steps that first write and last read each stored tensor.
+
+    The image is written before step 0, -1; the last tensor is read by the host after all steps.
+    """
+    spans = {graph.nodes[0].name: (-1, -1)}
     for index, step in enumerate(steps):
-        born.setdefault(step.target, index)
-        for name in (step.target, *step.reads):
-            dies[name] = index
+        for name in (*step.reads, step.target):
+            spans[name] = (spans.get(name, (index, index))[0], index)
+    last = steps[-1].target
+    return spans | {last: (spans[last][0], len(steps))}
+
+
+def _tensors(
+    steps: Sequence[Step], spans: Mapping[str, tuple[int, int]], shapes: Mapping[str, Place]
+) -> dict[str, _Tensor]:
+    apart: dict[str, set[str]] = {name: set() for name in shapes}
+    for step in steps:
         if step.residual:
             source, residual = step.reads
             apart[source].add(residual)
             apart[residual].add(source)
-    dies[steps[-1].target] = len(steps)
     over = {
         step.target: step.residual
         for index, step in enumerate(steps)
         if step.residual in shapes
         and step.residual != step.source
-        and dies[step.residual] == index
+        and spans[step.residual][1] == index
         and shapes[step.residual].lanes == shapes[step.target].lanes
     }
     return {
-        name: _Tensor(shape, born[name], dies[name], frozenset(apart[name]), over.get(name, ""))
+        name: _Tensor(shape, *spans[name], frozenset(apart[name]), over.get(name, ""))
         for name, shape in shapes.items()
     }
 

@@ -6,13 +6,7 @@ import pytest
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
-from holdfast.nn.graph.graph import (
-    ConvNode,
-    DenseNode,
-    Graph,
-    InputNode,
-    Node,
-)
+from holdfast.nn.graph.graph import ConvNode, DenseNode, Graph, InputNode, Node
 
 CODES = {"scale": 0.1, "zero_point": 0, "lo": -128, "hi": 127}
 

@@ -2,10 +2,7 @@
 
 import pytest
 
-from holdfast.nn.graph.graph import (
-    AddNode,
-    AvgPoolNode,
-)
+from holdfast.nn.graph.graph import AddNode, AvgPoolNode
 from tests.nn.compiler.graphs import CODES, conv, graph, image, refusal, simple
 
 

@@ -1,32 +1,14 @@
-from itertools import combinations
-
 import pytest
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
-from holdfast.nn.compiler.listing import lifetimes, listing
+from holdfast.nn.compiler.listing import listing
 from holdfast.nn.graph.shipped import load_network
 
 
 @pytest.fixture(scope="module")
 def program():
     return compile_graph(load_network("resnet8"), AcceleratorConfig(rows=16, cols=16))
-
-
-def test_tensors_that_live_at_once_lie_apart(program):
-    """Or one ends in the step that writes the other, which may then take its place."""
-    spans = lifetimes(program)
-    assert set(spans) == set(program.places)
-    overlaid = 0
-    for a, b in combinations(spans, 2):
-        one, two = program.places[a], program.places[b]
-        apart = one.bank != two.bank or not (
-            one.base < two.base + two.size and two.base < one.base + one.size
-        )
-        begin, end = max(spans[a][0], spans[b][0]), min(spans[a][1], spans[b][1])
-        assert apart or begin >= end, (a, b)
-        overlaid += not apart
-    assert overlaid
 
 
 def test_lines(program):

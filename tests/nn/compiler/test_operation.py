@@ -1,6 +1,4 @@
-from holdfast.nn.graph.graph import (
-    AvgPoolNode,
-)
+from holdfast.nn.graph.graph import AvgPoolNode
 from tests.nn.compiler.graphs import CODES, graph, image, refusal
 
 

@@ -1,6 +1,10 @@
-from holdfast.nn.graph.graph import (
-    AddNode,
-)
+from itertools import combinations
+
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.placement import lifetimes
+from holdfast.nn.graph.graph import AddNode
+from holdfast.nn.graph.shipped import load_network
 from tests.nn.compiler.graphs import CODES, conv, graph, image, refusal, simple
 
 
@@ -28,3 +32,20 @@ def test_banks_too_small_together():
         "the activations of network tiny do not fit 2 banks of 64 words, "
         "with a residual in another bank than its layer's input."
     )
+
+
+def test_tensors_that_live_at_once_lie_apart():
+    """Or one ends in the step that writes the other, which may then take its place."""
+    program = compile_graph(load_network("resnet8"), AcceleratorConfig(rows=16, cols=16))
+    spans = lifetimes(program.graph, program.steps)
+    assert set(spans) == set(program.places)
+    overlaid = 0
+    for a, b in combinations(spans, 2):
+        one, two = program.places[a], program.places[b]
+        apart = one.bank != two.bank or not (
+            one.base < two.base + two.size and two.base < one.base + one.size
+        )
+        begin, end = max(spans[a][0], spans[b][0]), min(spans[a][1], spans[b][1])
+        assert apart or begin >= end, (a, b)
+        overlaid += not apart
+    assert overlaid

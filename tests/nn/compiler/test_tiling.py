@@ -1,8 +1,6 @@
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
-from holdfast.nn.graph.graph import (
-    MaxPoolNode,
-)
+from holdfast.nn.graph.graph import MaxPoolNode
 from tests.nn.compiler.graphs import CODES, graph, image, refusal, simple
 
 
