@@ -103,3 +103,9 @@ def test_a_simulation(python, place):
     options = "--rows 2 --cols 2 --engine fast --layers logits --faults 0".split()
     ran(place, holdfast, "sim", *options)
     assert (place / "build" / "sim" / "summary.json").is_file()
+    example = (
+        "from holdfast.api import Accelerator, load, run\n"
+        "found = run(load('resnet8'), Accelerator(rows=2, cols=2), layers=['logits'])\n"
+        "print(found.exact, found.cycles > 0)"
+    )
+    assert ran(place, python, "-c", example) == "True True\n"
