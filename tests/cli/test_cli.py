@@ -72,8 +72,11 @@ def test_every_command_has_its_own_help(name, monkeypatch, capsys):
         (("generate", "--nope"), "No such option: --nope (Possible options: --name).\n"),
         (("generate", "--name", "x"), "--name needs --config.\n"),
         (("--nope",), "No such option: --nope.\n"),
-        (("recommend",), "recommend needs --max-lut, --min-accuracy or --max-sdc.\n"),
-        (("explore", "recommend"), "recommend needs --max-lut, --min-accuracy or --max-sdc.\n"),
+        (("recommend",), "recommend needs --min-accuracy, --max-sdc, --max-lut or --max-cycles.\n"),
+        (
+            ("explore", "recommend"),
+            "recommend needs --min-accuracy, --max-sdc, --max-lut or --max-cycles.\n",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments, told, monkeypatch, capsys):
