@@ -153,8 +153,8 @@ def test_what_figures_come_from_is_in_the_names(place, monkeypatch):
 
     anew()
     for source, kinds in (
-        ("holdfast.nn.training.evaluate", ["json"]),
-        ("holdfast.nn.quantization.quantized", ["json", "pt"]),
+        ("training.evaluate", ["json"]),
+        ("quantization.quantized", ["json", "pt"]),
     ):
         changed.add(source)
         assert anew() == kinds
