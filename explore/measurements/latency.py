@@ -4,33 +4,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from holdfast.base.cache import file_hash
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import read_json
-from holdfast.base.sources import source_hash
 from holdfast.constraints.speed import program_cycles
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 
+from .base import Measured
 from .networks import load
 
 __all__ = ["LatencyMeasurement", "placed_clocks"]
 
 
 @dataclass(frozen=True)
-class LatencyMeasurement:
+class LatencyMeasurement(Measured):
     """Of a network on a configuration."""
 
     network: Path
     config: AcceleratorConfig
 
     kind: ClassVar[str] = "latency"
-
-    def subject(self) -> dict[str, Any]:
-        return {"network": file_hash(self.network), "config": self.config.values}
-
-    def version(self) -> str:
-        return source_hash("holdfast.explore.measurements.latency")
 
     def run(self) -> dict[str, Any]:
         """``cycles`` of one image without waiting for the host, and whether all weights are

@@ -11,13 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.base.cache import file_hash
 from holdfast.base.errors import HoldfastError
 from holdfast.base.paired import Pairs
-from holdfast.base.sources import source_hash
 from holdfast.base.statistics import Sample, share
 from holdfast.base.text import shown
-from holdfast.base.versions import computing
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.errors.base import ErrorModel
 from holdfast.nn.errors.golden_faults import faulty_logits, strikes_weights
@@ -26,7 +23,8 @@ from holdfast.nn.errors.registry import MODELS, fault_model, fault_model_names
 from holdfast.nn.graph.golden import classes
 from holdfast.nn.graph.pixels import image_codes
 
-from .images import data_identity, some_images
+from .base import Measured
+from .images import some_images
 from .networks import golden, load
 
 __all__ = ["ModelFaults", "named_model", "of_array"]
@@ -76,7 +74,7 @@ def of_array(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class ModelFaults:
+class ModelFaults(Measured):
     """Of a network, under one fault model and several guard settings, with equal random numbers.
 
     Parameters
@@ -99,19 +97,10 @@ class ModelFaults:
     kind: ClassVar[str] = "model_faults"
 
     def subject(self) -> dict[str, Any]:
-        array = (self.config.rows, self.config.cols) if of_array(self.model) else None
-        return {
-            "network": file_hash(self.network),
-            "array": array,
-            "guards": self.guards,
-            "model": self.model,
-            "images": self.images,
-            "seed": self.seed,
-            "data": data_identity(self.data),
-        }
-
-    def version(self) -> str:
-        return source_hash("holdfast.explore.measurements.model_faults") + str(computing())
+        found = super().subject()
+        config = found.pop("config")
+        array = (config["rows"], config["cols"]) if of_array(self.model) else None
+        return found | {"array": array}
 
     def run(self) -> dict[str, Any]:
         """By guard: ``sdc1`` against that guard's own fault-free classes, and the ``accuracy``

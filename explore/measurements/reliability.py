@@ -6,30 +6,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from holdfast.base.cache import file_hash
-from holdfast.base.sources import source_hash
-from holdfast.base.versions import computing
-from holdfast.fault.campaign.spec import CampaignSpec, UnitId
+from holdfast.fault.campaign.campaign import CampaignSettings, prepare
+from holdfast.fault.campaign.spec import UnitId
 from holdfast.fault.campaign.workers import Worker
 from holdfast.fault.model.models.upset import UpsetModel
-from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.results.record import Summary
 from holdfast.fault.results.summary import compare, summarize
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import Filters
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.choice import images_for
 from holdfast.nn.graph.guard_modes import GUARDS
-from holdfast.nn.graph.pixels import image_codes
-from holdfast.sim.machine.schedule import Schedule
-from holdfast.sim.netlist.accelerator import accelerator_netlist
 
-from .images import data_identity
+from .base import Measured
 from .networks import load
 
 __all__ = ["ACTIVATIONS", "Campaign"]
@@ -37,12 +29,11 @@ __all__ = ["ACTIVATIONS", "Campaign"]
 ACTIVATIONS = ("pe_activation", "skew", "activation_memory")
 """Structures that hold activations on their way through the array and between layers."""
 
-_UNIT = 1000
 _TOTALS = ("sdc1", "undetected_sdc1", "avf", "detected", "sdc5", "sdc10", "sdc20")
 
 
 @dataclass(frozen=True)
-class Campaign:
+class Campaign(Measured):
     """Single-bit upsets in whole inferences; every guard setting gets the same faults.
 
     Parameters
@@ -72,61 +63,33 @@ class Campaign:
 
     kind: ClassVar[str] = "campaign"
 
-    def subject(self) -> dict[str, Any]:
-        return {
-            "network": file_hash(self.network),
-            "config": self.config.values,
-            "guards": self.guards,
-            "faults": self.faults,
-            "minimum": self.minimum,
-            "structures": self.structures,
-            "images": self.images,
-            "seed": self.seed,
-            "audit": self.audit,
-            "data": data_identity(self.data),
-        }
-
-    def version(self) -> str:
-        return source_hash("holdfast.explore.measurements.reliability") + str(computing())
-
     def run(self) -> dict[str, Any]:
         """By guard: shares of the whole space and of :data:`ACTIVATIONS` alone, with intervals;
         against the first guard what `fault.results.summary.compare` says of the same faults.
         """
         graph = load(self.network)
-        program = compile_graph(graph, self.config)
-        image_set = images_for(graph, self.data, self.images, self.seed)
-        netlist = accelerator_netlist(self.config)
-        filters = Filters(structures=self.structures)
-        plan = Plan(FaultSpace.of(netlist), Schedule(program), UpsetModel(), filters)
-        labels = image_set.labels
-        job = CampaignSpec(
-            program=program,
-            netlist=netlist,
-            guard=GUARDS[self.guards[0]],
-            codes=image_codes(image_set.images, graph.act_bits).numpy(),
-            labels=None if labels is None else np.asarray(labels, np.int64),
-            model=UpsetModel(),
-            filters=filters,
-            counts=plan.allocate(self.faults, self.minimum),
-            size=_UNIT,
-            seed=self.seed,
-            audit=self.audit,
-        )
+        images = images_for(graph, self.data, self.images, self.seed)
+        prepared = prepare(
+            CampaignSettings(
+                graph, self.config, images, self.guards, self.faults, self.minimum,
+                filters=Filters(structures=self.structures), seed=self.seed, audit=self.audit,
+            )
+        )  # fmt: skip
+        plan, spec = prepared.plan, prepared.spec
         own = tuple(name for name in ACTIVATIONS if name in plan.structures)
         parts = {"all": plan}
         if own and own != plan.structures:
             parts["activations"] = Plan(
-                FaultSpace.of(netlist), plan.schedule, UpsetModel(), Filters(structures=own)
+                plan.space, plan.schedule, UpsetModel(), Filters(structures=own)
             )
         result: dict[str, Any] = {
-            "set": image_set.name, "images": self.images, "bits": plan.space.bits(),
+            "set": images.name, "images": self.images, "bits": plan.space.bits(),
             "cycles": plan.cycles, "guards": {},
         }  # fmt: skip
         first: dict[str, list[pa.Table]] = {}
         for guard in self.guards:
-            worker = Worker(replace(job, guard=GUARDS[guard]))
-            shards = {unit: _table(worker.compute(unit)[0]) for unit in job.units()}
+            worker = Worker(replace(spec, guard=GUARDS[guard]))
+            shards = {unit: _table(worker.compute(unit)[0]) for unit in spec.units()}
             entry: dict[str, Any] = {}
             for name, part in parts.items():
                 tables = list(_of(shards, part.structures))

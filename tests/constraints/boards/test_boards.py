@@ -9,7 +9,6 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.boards import board_names, find_board
-from holdfast.constraints.families.registry import FAMILIES
 
 ISSUE = {"ulx3s", "icebreaker", "tangnano20k", "arty_a7_100", "pynq_z2", "kv260"}
 
@@ -86,32 +85,3 @@ def test_all_boards():
 def test_unknown_board():
     with pytest.raises(HoldfastError, match=r"there is no board 'ulx4m'; known are arty_a7_100, "):
         find_board("ulx4m")
-
-
-@pytest.mark.parametrize(
-    ("family", "source", "target"),
-    [("ecp5", 25, 80), ("ecp5", 25, 100), ("ice40", 12, 48), ("gowin", 27, 54), ("xc7", 100, 100)],
-)
-def test_pll(family, source, target):
-    """Frequencies of loop and oscillator, from the block diagrams in the vendors' guides."""
-    setting = FAMILIES[family].dividers(source, target)
-    detector = source / setting.divide
-    if family in ("ecp5", "gowin"):
-        output = detector * setting.multiply
-        oscillator = output * setting.post
-    else:
-        oscillator = detector * setting.multiply
-        output = oscillator / setting.post
-    assert output == target
-    low, high = {
-        "ecp5": (400, 800),
-        "ice40": (533, 1066),
-        "gowin": (500, 1250),
-        "xc7": (800, 1600),
-    }[family]
-    assert low <= oscillator <= high
-
-
-def test_pll_out_of_reach():
-    with pytest.raises(HoldfastError, match=r"cannot make 81\.37 MHz of 25 MHz"):
-        FAMILIES["ecp5"].dividers(25, 81.37)

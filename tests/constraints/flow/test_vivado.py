@@ -31,7 +31,7 @@ from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.tools import find_tools
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 BOARDS = ("arty_a7_100", "pynq_z2", "kv260")
 CELLS = """
 (* blackbox *) module PLLE2_BASE (
