@@ -12,13 +12,14 @@ from holdfast.base.files import check_path, read_toml
 from holdfast.base.text import printable, shown
 from holdfast.constraints.families.registry import FAMILIES
 from holdfast.explore.measurements.model_faults import named_model
-from holdfast.explore.measurements.networks import file_of, load
+from holdfast.explore.measurements.networks import load
 from holdfast.fault.model.space import STRUCTURES
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.configuration import configuration
 from holdfast.nn.data.choice import MOST_IMAGES
 from holdfast.nn.graph.guard_modes import GUARDS
+from holdfast.nn.graph.shipped import network_file
 
 __all__ = ["Point", "Study", "with_guard"]
 
@@ -171,7 +172,7 @@ class Study:
         """
         files: dict[str, Path] = {}
         for name in self.networks:
-            path = file_of(name)
+            path = network_file(name)
             if path.stem in files:
                 raise HoldfastError(f"two networks are called {path.stem}; rename a file.")
             files[path.stem] = path

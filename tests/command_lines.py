@@ -157,9 +157,6 @@ def stop_where_work_begins(monkeypatch) -> None:
     monkeypatch.setattr(engine, "golden_runs", begins)
     monkeypatch.setattr(calibrate, "fit", begins)
     monkeypatch.setattr(calibrate, "predict", begins)
-    monkeypatch.setattr(
-        "holdfast.explore.measurements.networks.load_network", lru_cache(simulate_network())
-    )
     monkeypatch.setattr(exploration, "plan_points", begins)
     monkeypatch.setattr(build, "program", lambda _: None)
     monkeypatch.setattr(build, "synthesize_board", begins)
@@ -171,12 +168,6 @@ def stop_where_work_begins(monkeypatch) -> None:
     monkeypatch.setattr(train, "download", begins)
     monkeypatch.setattr(train, "FloatNetwork", begins)
     monkeypatch.setattr(ftt, "_Bench", begins)
-
-
-def simulate_network():
-    from holdfast.nn.graph.shipped import load_network
-
-    return load_network
 
 
 def tiny(load):

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from holdfast.nn.graph.golden import classes
+from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.training.evaluate import accuracy
 
 from .base import Measured
 from .images import test_sets
-from .networks import golden, load
+from .networks import load
 
 __all__ = ["AccuracyMeasurement"]
 
@@ -28,7 +29,7 @@ class AccuracyMeasurement(Measured):
     def run(self) -> dict[str, Any]:
         """``{"sets": [accuracy, low, high in per cent, images and name of each set]}``."""
         graph = load(self.network)
-        model = golden(graph, self.guard)
+        model = GUARDS[self.guard].golden(graph)
         found = []
         for part in test_sets(self.data):
             predicted = classes(model.logits(image_codes(part.images, graph.act_bits)))

@@ -21,11 +21,12 @@ from holdfast.nn.errors.golden_faults import faulty_logits, strikes_weights
 from holdfast.nn.errors.literature import SingleActivationFlip
 from holdfast.nn.errors.registry import MODELS, fault_model, fault_model_names
 from holdfast.nn.graph.golden import classes
+from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.nn.graph.pixels import image_codes
 
 from .base import Measured
 from .images import some_images
-from .networks import golden, load
+from .networks import load
 
 __all__ = ["ModelFaults", "named_model", "of_array"]
 
@@ -117,7 +118,7 @@ class ModelFaults(Measured):
         result: dict[str, Any] = {"set": images.name, "images": len(codes), "guards": {}}
         first: np.ndarray | None = None
         for guard in self.guards:
-            model = golden(graph, guard)
+            model = GUARDS[guard].golden(graph)
             clean = classes(model.logits(codes)).numpy()
             faults = named_model(self.model, self.seed, self.config)
             faulty = classes(faulty_logits(model, codes, faults, batch)).numpy()

@@ -2,14 +2,12 @@
 
 import os
 import random
-from functools import lru_cache
 
 import pytest
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import printable
 from holdfast.explore.study import Study
-from holdfast.nn.graph.shipped import load_network
 from tests.toml_mutations import mutated
 
 WHOLE = """networks = ["resnet8"]
@@ -30,13 +28,6 @@ acc_depth = 512
 """
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(
-        "holdfast.explore.measurements.networks.load_network", lru_cache(load_network)
-    )
-
-
 def check(count, path):
     source = random.Random(count)
     whole = 0
@@ -52,12 +43,12 @@ def check(count, path):
     assert 0 < whole < count / 2
 
 
-def test_mutated_studies(quick, tmp_path):
+def test_mutated_studies(tmp_path):
     check(2000, tmp_path / "study.toml")
 
 
 @pytest.mark.slow
-def test_many_mutated_studies(quick, tmp_path):
+def test_many_mutated_studies(tmp_path):
     check(20_000, tmp_path / "study.toml")
 
 
