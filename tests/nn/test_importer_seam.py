@@ -6,11 +6,11 @@ import pytest
 
 from holdfast.base.errors import HoldfastError
 from holdfast.explore.measurements.model_faults import ModelFaults
-from holdfast.explore.measurements.networks import file_of
+from holdfast.explore.measurements.networks import load
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.graph import ModelError
-from holdfast.nn.graph.shipped import load_network
+from holdfast.nn.graph.shipped import load_network, network_file
 from holdfast.nn.importers.registry import IMPORTERS
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
@@ -44,14 +44,14 @@ def test_a_file_of_its_suffix_is_read_wherever_networks_are_named(model):
     graph = load_network(str(model))
     assert [node.shape[0] for node in graph.nodes] == [3, 4, 6, 5, 10]
     assert compile_graph(graph, CONFIG).steps[2].name == "conv1"
-    measured = ModelFaults(file_of(str(model)), CONFIG, ("off",), "single-flip", 4, 1, None)
+    measured = ModelFaults(network_file(str(model)), CONFIG, ("off",), "single-flip", 4, 1, None)
     assert measured.run()["images"] == 4
 
 
 def test_what_it_refuses_is_one_sentence(model, monkeypatch):
     model.write_text("?")
     with pytest.raises(HoldfastError, match=r"made_up\.channels is no list of channels\.$"):
-        file_of(str(model))
+        load(network_file(str(model)))
     with pytest.raises(HoldfastError, match=r"the path of a \.safetensors or \.channels file"):
         load_network("made_up")
     monkeypatch.delitem(IMPORTERS, ".channels")
