@@ -115,7 +115,7 @@ def calibrate(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Runs the tests."""
+    """Runs the tests; with ``-- --all`` the long ones too, as CI does."""
     python(session, "-m", "pytest", "-n", "2")
 
 
