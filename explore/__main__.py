@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.status import Status
 from rich.table import Table
 
 from holdfast.base import options
@@ -107,7 +106,7 @@ def explore(
     )
     with console.status("Compiling every network for every array") as status:
         summary = exploration.explore(
-            chosen, data=data, folder=output, cache=cache, jobs=jobs, watch=_watch(status)
+            chosen, data=data, folder=output, cache=cache, jobs=jobs, watch=_watch(status.stop)
         )
     summary["command"] = repeated("explore")
     write_results(summary, output)
@@ -178,12 +177,12 @@ def _recommend(budget: Budget, output: Path) -> int:
     return 0
 
 
-def _watch(status: Status) -> exploration.Watch:
+def _watch(ended: Callable[[], None]) -> exploration.Watch:
     """Says what is known, then shows how far the measurements are."""
 
     @contextmanager
     def watch(plans: list[PointPlan], wanted: list[Measurement], store: Cache) -> Iterator[Done]:
-        status.stop()
+        ended()
         every = {store.path(m) for plan in plans for m in plan.measurements.values()}
         console.print(
             f"{len(plans)} points, {len(every)} measurements, {len(every) - len(wanted)} of them "
