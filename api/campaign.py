@@ -48,12 +48,12 @@ class Campaign:
 
     @property
     def sdc1(self) -> Estimate:
-        """How often an upset changes the class: a share of all bits and cycles."""
+        """Tells how often an upset changes the class: a share of all bits and cycles."""
         return self.rate("sdc1")
 
     @property
     def avf(self) -> Estimate:
-        """How often an upset changes the output, or the run does not end as it should."""
+        """Tells how often an upset changes the output, or the run does not end as it should."""
         return self.rate("avf")
 
     def rate(self, effect: str, structure: str | None = None) -> Estimate:
@@ -120,7 +120,7 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a share changes from one campaign to another.
+    """Says how a share changes from one campaign to another.
 
     Attributes
     ----------
@@ -260,7 +260,7 @@ def compare(first: Campaign, second: Campaign, effect: str = "sdc1") -> Comparis
 
 
 def _same_faults(first: Campaign, second: Campaign) -> bool:
-    """Whether both injected the same faults: in the same hardware, at the same times."""
+    """Tells whether both injected the same faults: in the same hardware, at the same times."""
     same = ("population", "cycles", "bits", "images", "faults")
     if any(first.summary[key] != second.summary[key] for key in same):
         return False

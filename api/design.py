@@ -1,4 +1,4 @@
-"""What is weighed: a network and an accelerator."""
+"""Says what is weighed: a network and an accelerator."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -20,7 +20,7 @@ __all__ = ["Simulation", "run"]
 
 @dataclass(frozen=True)
 class Simulation:
-    """What the RTL did.
+    """Holds what the RTL did.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Simulation:
 
     @property
     def exact(self) -> bool:
-        """Whether every output is the golden model's."""
+        """Tells whether every output is the golden model's."""
         return not any(layer["mismatches"] for layer in self.layers)
 
     @property

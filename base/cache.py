@@ -1,4 +1,4 @@
-"""What was measured before, found again by content.
+"""Finds again by content what was measured before.
 
     cache = Cache(Path("build/explore/cache"))
     value = cache.get(measurement)          # None: measure it
@@ -27,7 +27,7 @@ class Measurement(Protocol):
     kind: ClassVar[str]
 
     def subject(self) -> dict[str, Any]:
-        """What is measured; plain data."""
+        """Returns what is measured; plain data."""
 
     def version(self) -> str:
         """Hash of the sources and tools that the result comes from."""

@@ -1,4 +1,4 @@
-"""How every command ends: a user's mistake is one sentence and exit code 2, a signal one word."""
+"""Ends every command: a user's mistake in one sentence and exit code 2, a signal in one word."""
 
 import contextlib
 import io

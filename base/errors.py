@@ -18,7 +18,8 @@ class HoldfastError(Exception):
 
 
 def disk_reason(found: OSError | str) -> str | None:
-    """What a disk refused, from an error or a tool's messages; None if it is something else.
+    """Returns what a disk refused, from an error or a tool's messages; None if it is something
+    else.
 
     Of an error also that something of another kind lies in a file's or folder's place.
     """

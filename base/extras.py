@@ -1,4 +1,4 @@
-"""Which extra of the package has what is not installed.
+"""Names the extra of the package that has what is not installed.
 
 with needed():
     import torch      # HoldfastError: torch is missing; `pip install "holdfast[nn]"` has it.

@@ -35,8 +35,8 @@ _LONGEST_NAME, _LONGEST_PATH, _DEEPEST = 255, 3000, 100
 
 
 def cache_folder(name: str) -> Path:
-    """Where a kind of results is kept, such as ``explore/cache``: in ``HOLDFAST_CACHE``, else in
-    ``build``.
+    """Returns where a kind of results is kept, such as ``explore/cache``: in ``HOLDFAST_CACHE``,
+    else in ``build``.
     """
     return Path(os.environ.get("HOLDFAST_CACHE") or "build", name)
 

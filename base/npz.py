@@ -28,7 +28,7 @@ _NUMBERS_AND_TEXT = "biufU"
 
 @dataclass(frozen=True)
 class _Header:
-    """What an array says of itself, and where its elements begin."""
+    """Holds what an array says of itself, and where its elements begin."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -161,7 +161,7 @@ class Npz:
 
 
 def _header(content: bytes) -> _Header:
-    """What the first bytes of an .npy say; ValueError if it cannot be told."""
+    """Returns what the first bytes of an .npy say; ValueError if it cannot be told."""
     stream = io.BytesIO(content)
     try:
         with warnings.catch_warnings():

@@ -100,8 +100,8 @@ def combined(
         tail *= 2
 
     def bound(side: int) -> float | None:
-        """Where a limit of the difference passes 0: on a scale of 0 to 1, in which the ratio is
-        second / (first + second).
+        """Returns where a limit of the difference passes 0: on a scale of 0 to 1, in which the
+        ratio is second / (first + second).
         """
 
         def at(place: float) -> float:
@@ -163,7 +163,7 @@ def change(
 
 
 def _sample(values: NDArray, counts: NDArray, most: float, whole: bool) -> Sample:
-    """Of values up to ``most``, brought to 0..1."""
+    """Makes a sample of values up to ``most``, brought to 0..1."""
     values = values / most if most else values
     faults = int(counts.sum())
     mean = float(values @ counts) / faults

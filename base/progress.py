@@ -47,7 +47,7 @@ class _Images(ProgressColumn):
 
 
 def progress_bar(transient: bool = False) -> Progress:
-    """What is done of how much, a ``rate`` that a task may have as a field, and the time."""
+    """Shows what is done of how much, a ``rate`` that a task may have as a field, and the time."""
     return Progress(
         _Description(),
         BarColumn(),

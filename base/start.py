@@ -1,4 +1,4 @@
-"""What a signal does while a command's imports run, which takes seconds: it ends in one word.
+"""Says what a signal does while a command's imports run, which takes seconds: it ends in one word.
 
 The rooms import this module first. It does something only where ``python -m`` is about to run one
 of their commands, whose :func:`base.command.run` takes over from it.

@@ -68,7 +68,9 @@ class Sample:
 
     @classmethod
     def of(cls, hits: NDArray, whole: bool = False) -> "Sample":
-        """Of what failed, [fault] or [fault, image]: a fault's value is its mean over images."""
+        """Makes a sample of what failed, [fault] or [fault, image]; a fault's value is its mean
+        over images.
+        """
         if not len(hits):
             return cls(0, 0.0, 0.0)
         values = hits.mean(1) if hits.ndim > 1 else hits
@@ -76,7 +78,7 @@ class Sample:
 
     @classmethod
     def counted(cls, hits: float, faults: float, whole: bool = False) -> "Sample":
-        """Of faults with one image each."""
+        """Makes a sample of faults with one image each."""
         mean = hits / faults if faults else 0.0
         return cls(faults, mean, mean * (1 - mean), whole)
 

@@ -1,4 +1,4 @@
-"""What a result was made with, for every manifest, summary and report."""
+"""Says what a result was made with, for every manifest, summary and report."""
 
 import platform
 import re

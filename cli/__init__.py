@@ -22,7 +22,7 @@ __all__ = ["COMMANDS", "app", "main"]
 
 
 class Command(NamedTuple):
-    """Where a command is, and what the list of commands says of it."""
+    """Says where a command is, and what the list of commands says of it."""
 
     module: str
     panel: str

@@ -29,12 +29,7 @@ from holdfast.nn.compiler.program import Program
 from holdfast.nn.data.cifar import generated_images, test_images
 from holdfast.nn.data.images import ImageSet, check_network, class_name
 from holdfast.nn.data.pictures import read_picture
-from holdfast.nn.graph.guard_modes import (
-    GUARD_OFF,
-    GUARDS,
-    GuardSettings,
-    named_guard,
-)
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, GuardSettings, named_guard
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.driver import Accelerator
@@ -162,10 +157,7 @@ def holdfast() -> None:
     epilog="Example: holdfast run --board ulx3s --port /dev/ttyUSB0 --model resnet8 --images DIR",
 )
 @options.grouped(
-    {
-        shared.SETUP: "model images count guard",
-        "Board": "port board config baud timeout checksum",
-    }
+    {shared.SETUP: "model images count guard", "Board": "port board config baud timeout checksum"}
 )
 def run_command(
     port: Annotated[

@@ -1,4 +1,4 @@
-"""What `zynq_driver` needs beside it: the register map, and networks as plain arrays."""
+"""Says what `zynq_driver` needs beside it: the register map, and networks as plain arrays."""
 
 import io
 import json
@@ -9,14 +9,7 @@ from numpy.typing import NDArray
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.layout import (
-    ADDRESS_BITS,
-    CONTROL,
-    COUNTERS,
-    INTERFACE,
-    MAGIC,
-    REGISTERS,
-)
+from holdfast.gen.layout import ADDRESS_BITS, CONTROL, COUNTERS, INTERFACE, MAGIC, REGISTERS
 from holdfast.nn.compiler.program import Program
 from holdfast.sim.driver import image_writes, network_writes, tensor_range
 
@@ -67,7 +60,7 @@ def network_file(program: Program) -> bytes:
 
 
 def _image_bytes(program: Program, codes: NDArray[np.integer]) -> tuple[int, NDArray[np.int8]]:
-    """Where an image goes, and the bytes written there."""
+    """Returns where an image goes, and the bytes written there."""
     ((address, data),) = image_writes(program, codes)
     return address, np.frombuffer(data, np.int8)
 
@@ -81,15 +74,11 @@ def _image_map(program: Program) -> dict[str, Any]:
     # A code has 8 bits: the index is found digit by digit.
     digits = [_image_bytes(program, (index >> 6 * k & 63).astype(np.int8))[1] for k in range(4)]
     source = sum(digit.astype(np.int64) << 6 * k for k, digit in enumerate(digits))
-    return {
-        "input_address": address,
-        "source": np.where(same, -1, source),
-        "constant": constant,
-    }
+    return {"input_address": address, "source": np.where(same, -1, source), "constant": constant}
 
 
 def _output_map(program: Program) -> dict[str, Any]:
-    """Where the logits lie, and which bytes of it they are."""
+    """Returns where the logits lie, and which bytes of it they are."""
     name = program.graph.nodes[-1].name
     address, length = tensor_range(program, name)
     place = program.places[name]

@@ -104,7 +104,7 @@ class Holdfast:
         return words.view(np.int8)[network["output_bytes"]]
 
     def counters(self):
-        """Of the last run: clock cycles and where they went."""
+        """Returns the last run's clock cycles and where they went."""
         return {name: self._read(name) for name in self._facts["counters"]}
 
     def _read(self, name):

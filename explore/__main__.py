@@ -86,8 +86,7 @@ def explore(
     jobs: Annotated[int, options.whole(1, 256, "Processes.")] = 2,
     output: Annotated[Path, options.path("Folder of summary.json and report.html.")] = _FOLDER,
     cache: Annotated[
-        Path | None,
-        options.path("Folder of finished measurements; default: build/explore/cache."),
+        Path | None, options.path("Folder of finished measurements; default: build/explore/cache.")
     ] = None,
 ) -> int:
     """Weigh networks, arrays and the range guard: accuracy, failures, area and latency."""

@@ -1,4 +1,4 @@
-"""Which points no other point beats.
+"""Finds the points that no other point beats.
 
 front([(1, 5), (2, 2), (3, 3)])      # [True, True, False]: smaller is better
 """
@@ -9,7 +9,7 @@ __all__ = ["front"]
 
 
 def front(costs: Sequence[Sequence[float]]) -> list[bool]:
-    """Whether no other point is as good in everything and better in something.
+    """Tells whether no other point is as good in everything and better in something.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What an exploration weighs: a grid of networks, arrays and guard settings, from TOML."""
+"""Says what an exploration weighs: a grid of networks, arrays and guard settings, from TOML."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping

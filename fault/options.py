@@ -77,8 +77,7 @@ Comparison = Annotated[
     str, options.text("Guard settings to compare on the same faults.", "--compare")
 ]
 Against = Annotated[
-    str,
-    options.text("Finished campaigns to compare with: comma-separated folders.", paths=True),
+    str, options.text("Finished campaigns to compare with: comma-separated folders.", paths=True)
 ]
 Fit = Annotated[str, options.text("Raw rates, FIT per 2**20 bits: flip-flop=A,memory=B.")]
 Processes = Annotated[int, options.whole(1, 256, "Local processes.")]

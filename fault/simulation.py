@@ -40,7 +40,7 @@ __all__ = ["Setup", "Simulation", "Upsets", "chosen_steps", "guard_cost", "prepa
 
 @dataclass(frozen=True)
 class Setup:
-    """What a simulation works on.
+    """Holds what a simulation works on.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Setup:
 
     @cached_property
     def golden(self) -> GoldenRun:
-        """What the golden model makes of the images."""
+        """Returns what the golden model makes of the images."""
         return golden_run(self.program, self.codes, self.guard)
 
 
@@ -87,7 +87,7 @@ class Upsets:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulation found.
+    """Holds what a simulation found.
 
     Attributes
     ----------

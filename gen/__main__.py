@@ -40,8 +40,7 @@ def generate(
         options.path("Folder to write all files to; default: rtl/, and docs/ for reference.md."),
     ] = None,
     uart: Annotated[
-        int | None,
-        options.whole(4, 1 << 20, "Serial port instead of AXI: clock cycles per bit."),
+        int | None, options.whole(4, 1 << 20, "Serial port instead of AXI: clock cycles per bit.")
     ] = None,
     checksum: Annotated[
         bool, typer.Option("--checksum", help="The serial port knows commands with a checksum.")

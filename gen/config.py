@@ -1,4 +1,4 @@
-"""What an accelerator is made of, validated, read from and written to TOML."""
+"""Says what an accelerator is made of, validated, read from and written to TOML."""
 
 import re
 from dataclasses import asdict, dataclass, fields, replace
@@ -169,7 +169,7 @@ class AcceleratorConfig:
 
     @property
     def learnt_guard(self) -> bool:
-        """Whether the guard has learnt bounds."""
+        """Tells whether the guard has learnt bounds."""
         return self.guard and self.learnt_bounds
 
     @property

@@ -1,4 +1,4 @@
-"""What people and C programs read of ``layout``: a header and a page of tables."""
+"""Says what people and C programs read of ``layout``: a header and a page of tables."""
 
 from collections.abc import Callable, Iterable
 
@@ -152,14 +152,11 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
 
 
 def _addresses() -> list[str]:
-    """How the host reaches registers and memories."""
+    """Tells how the host reaches registers and memories."""
     return [
         "## Addresses",
         f"Bytes, {ADDRESS_BITS} bits; words have 32 bits, lowest byte first.",
-        _table(
-            ("from", "what"),
-            ((f"`0x{r << REGION_BITS:07X}`", _REGIONS[r]) for r in Region),
-        ),
+        _table(("from", "what"), ((f"`0x{r << REGION_BITS:07X}`", _REGIONS[r]) for r in Region)),
         "A word of weights or activations takes one byte per lane, lane 0 first, padded to a power "
         "of two of at least four bytes. Codes narrower than a byte are read sign-extended; of what "
         "is written, the upper bits are ignored.",

@@ -1,4 +1,4 @@
-"""How long things take in an accelerator, stated once for hardware, timeline and analyses.
+"""Says how long things take in an accelerator, stated once for hardware, timeline and analyses.
 
 T is the cycle in which the dataflow holds a pixel's token and its address is at the bank. All other
 moments of a pixel are fixed distances from its T, of column 0 where columns differ: column c is c

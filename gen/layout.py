@@ -44,7 +44,7 @@ ADD_SHIFT_BITS = 5
 
 
 class Region(IntEnum):
-    """What address bits 24..22 choose; activation bank k is region ACTIVATIONS + k."""
+    """Holds what address bits 24..22 choose; activation bank k is region ACTIVATIONS + k."""
 
     REGISTERS = 0
     PROGRAM = 1

@@ -93,7 +93,7 @@ class MemoryPort:
         return fetch.data
 
     def _refuse(self, selected: Value, beyond: Value) -> None:
-        """Of a memory of whole bus words, which the run reads."""
+        """Serves a memory of whole bus words, which the run reads."""
         host = self.host
         part = host.write & (host.strobe != 0b1111)
         self._refusals.append(selected & (beyond | (host.read & self.busy) | part))
@@ -211,8 +211,9 @@ class MemoryPort:
     def _read_back(
         self, m: Module, register_data: Value, fetched: Value, parameters: Array
     ) -> None:
-        """What the host reads; its address is stable until its read is over, so each stage ends in
-        a register."""
+        """Returns what the host reads; its address is stable until its read is over, so each stage
+        ends in a register.
+        """
         cfg, offset = self.config, self.offset
         input_word, residual_word = self._chosen
         m.d.comb += [self.input_word.eq(input_word), self.residual_word.eq(residual_word)]

@@ -5,16 +5,7 @@ from collections.abc import Mapping, Sequence
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from .config import ROUNDINGS, AcceleratorConfig
-from .layout import (
-    CONTROL,
-    COUNTERS,
-    INTERFACE,
-    MAGIC,
-    REGION_BITS,
-    REGISTERS,
-    Region,
-    Register,
-)
+from .layout import CONTROL, COUNTERS, INTERFACE, MAGIC, REGION_BITS, REGISTERS, Region, Register
 from .units.sequencer import Sequencer
 
 __all__ = ["RegisterFile"]
@@ -104,7 +95,7 @@ class RegisterFile:
             m.d.comb += self._raised[name].eq(_ones(m, found, label))
 
     def _count(self, m: Module, sequencer: Sequencer, started: Value, activity) -> None:
-        """What the counters count is a cycle late, and so is their reset."""
+        """Returns what the counters count is a cycle late, and so is their reset."""
         busy_now = Signal()
         m.d.sync += [busy_now.eq(sequencer.busy), started.eq(self.start)]
         with m.If(busy_now):
@@ -168,7 +159,7 @@ class RegisterFile:
 
 
 def _ones(m: Module, flags: Value, name: str) -> Value:
-    """How many flags were set, two cycles ago: four of them are counted by one small table."""
+    """Counts the flags that were set two cycles ago; one small table counts four of them."""
     registered = Signal(len(flags), name=name)
     m.d.sync += registered.eq(flags)
     total: Value = Const(0, 1)

@@ -1,4 +1,4 @@
-"""What each register and memory is for, said by the unit that has it.
+"""Says what each register and memory is for, said by the unit that has it.
 
     class Counter(wiring.Component):
         STATE = {"value": Kind(Role.COUNTER)}
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Role(StrEnum):
-    """What state holds."""
+    """Holds what state holds."""
 
     PE_ACTIVATION = "pe_activation"
     PE_WEIGHT = "pe_weight"
@@ -72,7 +72,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Kind:
-    """What a unit says of some of its state.
+    """Holds what a unit says of some of its state.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Held:
-    """What one register or memory is for.
+    """Holds what one register or memory is for.
 
     Attributes
     ----------

@@ -1,4 +1,6 @@
-"""How memories lie on the bus: words padded to a power of two of bytes, in regions of one size."""
+"""Says how memories lie on the bus: words padded to a power of two of bytes, in regions of one
+size.
+"""
 
 __all__ = ["REGION_BITS", "word_stride"]
 

@@ -1,4 +1,4 @@
-"""What the host says to the accelerator, independent of how it gets there.
+"""Says what the host says to the accelerator, independent of how it gets there.
 
     accelerator = Accelerator(open_transport(Link("/dev/ttyUSB0")))
     accelerator.load(program)
@@ -88,8 +88,8 @@ def lanes_from_bytes(data: bytes, lanes: int) -> NDArray[np.int8]:
 
 
 def network_writes(program: Program) -> Iterator[Write]:
-    """What is in place before a run: descriptors (of the first part), and the weights of the first
-    two chunks.
+    """Returns what is in place before a run: descriptors (of the first part), and the weights of
+    the first two chunks.
     """
     yield descriptor_write(program, *program.parts[0])
     for chunk in program.chunks[:2]:
@@ -130,7 +130,8 @@ class Load:
 
 
 def loads(program: Program, first: int, count: int) -> list[Load]:
-    """What to write for a run of descriptors beside `network_writes`; empty for a resident program.
+    """Returns what to write for a run of descriptors beside `network_writes`; empty for a resident
+    program.
 
     Loads whose ``after`` is not above ``first`` come before the start.
     """
@@ -195,7 +196,7 @@ class Accelerator:
 
     @property
     def guarded(self) -> bool:
-        """Whether the accelerator has a range guard."""
+        """Tells whether the accelerator has a range guard."""
         return bool(self._registers.widths[3])
 
     def load(self, program: Program) -> None:
@@ -257,8 +258,9 @@ class Accelerator:
         self._settings = switches
 
     def alarms(self) -> dict[str, int]:
-        """What the protections of the loaded network's accelerator counted in the last image's
-        run, by name."""
+        """Returns what the protections of the loaded network's accelerator counted in the last
+        image's run, by name.
+        """
         if self._program is None:
             raise AcceleratorError("no network is loaded.")
         at = offsets(self._program.config)
@@ -308,7 +310,7 @@ class Accelerator:
         return logits.reshape(len(logits), -1).argmax(1)
 
     def counters(self) -> dict[str, int]:
-        """Of the last image's run: its clock cycles, where they went, and guard violations."""
+        """Returns the last run's clock cycles, where they went, and guard violations."""
         found = {name: self._registers.read(name) for name in _COUNTED}
         return found | {
             name: value + found[name] for name, value in self._earlier.items() if name in _PER_START

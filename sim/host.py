@@ -51,7 +51,7 @@ class Port(Protocol):
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended.
+    """Says how a run ended.
 
     Attributes
     ----------

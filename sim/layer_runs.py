@@ -46,7 +46,7 @@ class GoldenRun:
 
 @dataclass(frozen=True)
 class LayerJob:
-    """What to run.
+    """Holds what to run.
 
     Attributes
     ----------

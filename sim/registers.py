@@ -59,8 +59,9 @@ def alarm_registers(config: AcceleratorConfig) -> list[str]:
 
 
 def preparation(config: AcceleratorConfig, settings: Mapping[str, bool]) -> dict[str, int]:
-    """What the host writes to which register before a run: no alarms, and the switches that are not
-    in the control register."""
+    """Returns what the host writes to which register before a run: no alarms, and the switches that
+    are not in the control register.
+    """
     own = {register.name for register in added_registers(config)} - {*alarms(config)}
     return dict.fromkeys(alarm_registers(config), 0) | {
         name: int(settings.get(name, False)) for name in sorted(own)
@@ -223,7 +224,7 @@ class Registers:
 
 
 def _exists(array: tuple[int, ...], widths: tuple[int, ...]) -> bool:
-    """Whether there are accelerators with such registers."""
+    """Tells whether there are accelerators with such registers."""
     rows, cols, act_bits, weight_bits = array
     acc_bits, multiplier_bits, rounding, guard = widths
     if rounding >= len(ROUNDINGS) or guard >= len(_GUARDED):

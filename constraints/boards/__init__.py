@@ -20,7 +20,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Board:
-    """What is on a board, and how the accelerator is put on it.
+    """Holds what is on a board, and how the accelerator is put on it.
 
     Attributes
     ----------

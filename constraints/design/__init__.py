@@ -1,1 +1,1 @@
-"""What surrounds the accelerator on a board."""
+"""Says what surrounds the accelerator on a board."""

@@ -100,10 +100,7 @@ class BoardTop(wiring.Component):
         timeout = max(1 << 20, 20 * self._divisor)
         bridge = UartBridge(self._divisor, timeout, board.checksum)
         m.submodules.accelerator = accelerator = Accelerator(self.config, bridge)
-        m.d.comb += [
-            accelerator.uart_rx.eq(self.uart_rx),
-            self.uart_tx.eq(accelerator.uart_tx),
-        ]
+        m.d.comb += [accelerator.uart_rx.eq(self.uart_rx), self.uart_tx.eq(accelerator.uart_tx)]
 
         beat = Signal((round(board.core_mhz * 1e6) - 1).bit_length())
         m.d.sync += beat.eq(beat + 1)

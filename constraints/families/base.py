@@ -1,4 +1,5 @@
-"""What an FPGA family is: how Yosys targets it, what its cells count as, and how its PLL is set.
+"""Says what an FPGA family is: how Yosys targets it, what its cells count as, and how its PLL is
+set.
 
 A family is one class in one file, listed in `registry`. Those with open tools derive from
 `nextpnr.NextpnrFamily`, those that Vivado places from `xilinx.XilinxFamily`.
@@ -36,7 +37,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Cells:
-    """What each type of cell counts as: look-up tables, flip-flops, multipliers, memories."""
+    """Holds what each type of cell counts as: look-up tables, flip-flops, multipliers, memories."""
 
     lut: Mapping[str, float]
     ff: Collection[str]

@@ -82,7 +82,7 @@ class SpramLane(wiring.Component):
 
 
 class SpramPlatform:
-    """What `gen.units.memory` asks for the lanes of its memories: SPRAM for the deep ones."""
+    """Holds what `gen.units.memory` asks for the lanes of its memories: SPRAM for the deep ones."""
 
     def get_lane_memory(self, width: int, depth: int) -> SpramLane | None:
         """A lane in SPRAM, or None for one that is better off in block RAM."""

@@ -1,4 +1,4 @@
-"""What AMD's families have in common: LUT6, memories of 36 kbit, and Vivado places them."""
+"""Says what AMD's families have in common: LUT6, memories of 36 kbit, and Vivado places them."""
 
 from dataclasses import dataclass
 

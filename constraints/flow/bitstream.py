@@ -26,13 +26,7 @@ from holdfast.constraints.families.registry import FAMILIES
 from holdfast.gen.config import AcceleratorConfig
 
 from .eda_tools import program, program_identity
-from .place_flow import (
-    LOG,
-    NETLIST,
-    REPORT,
-    NotInTime,
-    PlaceFlow,
-)
+from .place_flow import LOG, NETLIST, REPORT, NotInTime, PlaceFlow
 from .yosys import run_script
 
 __all__ = [
@@ -107,7 +101,7 @@ class Placed:
 
     @property
     def met(self) -> bool:
-        """Whether every clock is as fast as it has to be."""
+        """Tells whether every clock is as fast as it has to be."""
         return self.slack_ns >= 0
 
 
@@ -236,7 +230,7 @@ def place(
 
 
 def read_report(board: Board, folder: Path, seed: int) -> Placed:
-    """What nextpnr's report in a folder says."""
+    """Returns what nextpnr's report in a folder says."""
     report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     clocks = report["fmax"]
     if not clocks:
@@ -296,7 +290,7 @@ def _digest(*texts: str) -> str:
 
 
 def _current(folder: Path, key: str, outputs: list[str]) -> bool:
-    """Whether a step's results are there, made from this and as they were made."""
+    """Tells whether a step's results are there, made from this and as they were made."""
     mark = folder / _KEY
     if not mark.is_file() or mark.read_bytes() != key.encode():
         return False

@@ -119,11 +119,7 @@ def _facts(
 
 
 def _place(
-    board: Board,
-    design: Synthesized,
-    seeds: int,
-    said: Callable[[str], None],
-    progress: Progress,
+    board: Board, design: Synthesized, seeds: int, said: Callable[[str], None], progress: Progress
 ) -> list[Placed]:
     placed = []
     for seed in range(1, seeds + 1):

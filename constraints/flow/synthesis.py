@@ -1,4 +1,4 @@
-"""What a design costs on an FPGA family: synthesized, not placed, and counted by unit.
+"""Says what a design costs on an FPGA family: synthesized, not placed, and counted by unit.
 
     found = synthesize(emit(config, "core"), "core", "ecp5", Path("build/synthesis"))
     found.total.lut, found.units["array.pe"].dsp, found.multiplying["array.pe"]

@@ -1,1 +1,1 @@
-"""What is measured of a point, one kind a file."""
+"""Says what is measured of a point, one kind a file."""

@@ -18,7 +18,7 @@ __all__ = ["AccuracyMeasurement"]
 
 @dataclass(frozen=True)
 class AccuracyMeasurement(Measured):
-    """Of a network; it does not depend on the array."""
+    """Measures a network; the array does not matter."""
 
     network: Path
     guard: str

@@ -19,7 +19,7 @@ _TOP = "accelerator"
 
 @dataclass(frozen=True)
 class AreaMeasurement(Measured):
-    """Of a configuration; it does not depend on the network."""
+    """Measures a configuration; the network does not matter."""
 
     config: AcceleratorConfig
     target: str

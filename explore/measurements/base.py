@@ -1,4 +1,4 @@
-"""What measurements have in common: what tells one from another is read from their fields."""
+"""Says what measurements have in common: what tells one from another is read from their fields."""
 
 from dataclasses import fields
 from pathlib import Path

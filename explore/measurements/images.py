@@ -6,18 +6,13 @@ from pathlib import Path
 from holdfast.base.cache import digest, file_hash
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import printable, reason
-from holdfast.nn.data.cifar import (
-    ImageSet,
-    find_data,
-    generated_images,
-    load_cifar10,
-)
+from holdfast.nn.data.cifar import ImageSet, find_data, generated_images, load_cifar10
 
 __all__ = ["data_identity", "some_images", "test_sets"]
 
 
 def data_identity(data: Path | None) -> str:
-    """What tells the data at hand from others; empty without any."""
+    """Returns what tells the data at hand from others; empty without any."""
     place = find_data(data)
     if place is None:
         return ""

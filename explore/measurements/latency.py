@@ -18,7 +18,7 @@ __all__ = ["LatencyMeasurement", "placed_clocks"]
 
 @dataclass(frozen=True)
 class LatencyMeasurement(Measured):
-    """Of a network on a configuration."""
+    """Measures a network on a configuration."""
 
     network: Path
     config: AcceleratorConfig

@@ -76,7 +76,8 @@ def of_array(text: str) -> bool:
 
 @dataclass(frozen=True)
 class ModelFaults(Measured):
-    """Of a network, under one fault model and several guard settings, with equal random numbers.
+    """Measures a network under one error model and several guard settings, with equal random
+    numbers.
 
     Parameters
     ----------
@@ -104,8 +105,8 @@ class ModelFaults(Measured):
         return found | {"array": array}
 
     def run(self) -> dict[str, Any]:
-        """By guard: ``sdc1`` against that guard's own fault-free classes, and the ``accuracy``
-        under faults and without where there are labels; against the first guard ``prevented``,
+        """Returns, by guard, ``sdc1`` against that guard's own fault-free classes, and the
+        ``accuracy`` under faults and without where there are labels; against the first guard ``prevented``,
         ``caused``, ``difference`` and ``ratio``.
         """
         graph = load(self.network)

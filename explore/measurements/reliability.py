@@ -64,8 +64,8 @@ class Campaign(Measured):
     kind: ClassVar[str] = "campaign"
 
     def run(self) -> dict[str, Any]:
-        """By guard: shares of the whole space and of :data:`ACTIVATIONS` alone, with intervals;
-        against the first guard what `fault.results.summary.compare` says of the same faults.
+        """Returns, by guard, shares of the whole space and of :data:`ACTIVATIONS` alone, with
+        intervals; against the first guard what `fault.results.summary.compare` says of the same faults.
         """
         graph = load(self.network)
         images = images_for(graph, self.data, self.images, self.seed)
@@ -112,7 +112,7 @@ def _of(shards: dict[UnitId, pa.Table], structures: Iterable[str]) -> Iterable[p
 
 
 def _kept(summary: Summary) -> dict[str, Any]:
-    """What a point needs of a campaign's summary."""
+    """Returns what a point needs of a campaign's summary."""
     return {
         "faults": summary.faults,
         "population": summary.population,

@@ -1,1 +1,1 @@
-"""What points are weighed by, one objective a file."""
+"""Says what points are weighed by, one objective a file."""

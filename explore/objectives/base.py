@@ -1,4 +1,4 @@
-"""What an objective is: something that a point is weighed by, such as accuracy or area."""
+"""Says what an objective is: something that a point is weighed by, such as accuracy or area."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

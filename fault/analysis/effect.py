@@ -1,4 +1,4 @@
-"""What a fault has made of the layer that it struck."""
+"""Says what a fault has made of the layer that it struck."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 
 @dataclass
 class Effect:
-    """What is wrong once a layer has ended.
+    """Holds what is wrong once a layer has ended.
 
     Attributes
     ----------

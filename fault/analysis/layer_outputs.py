@@ -145,7 +145,7 @@ class LayerOutputs:
     def _wrong_sums(
         self, run: Timeline, change: Changes, points: tuple[Ints, ...], total: Ints
     ) -> SumChange | None:
-        """What a change makes of the run's sums; None if that does not say everything."""
+        """Returns what a change makes of the run's sums; None if that does not say everything."""
         gain = 1.0
         if change.residuals or len(change.parameters) > 1 or (change.sums and change.parameters):
             return None

@@ -45,7 +45,7 @@ _INTERRUPT = "interrupt"
 
 
 class FirstUse(NamedTuple):
-    """How a wrong bit's sleep ends.
+    """Says what first happens to a wrong bit.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class LivenessTable:
         return Later(use.cycle)
 
     def after(self, name: str, bit: int, cycle: int) -> FirstUse | None:
-        """What happens first to a bit that is wrong from a cycle on."""
+        """Returns what happens first to a bit that is wrong from a cycle on."""
         end = FirstUse("end", max(cycle, self.cycles - _SETTLE))
         if name in self.hidden:
             return end
@@ -115,12 +115,7 @@ class LivenessTable:
         return FirstUse("seen" if int(self.seen[row, first]) & low else "written", moment)
 
     @classmethod
-    def of(
-        cls,
-        netlist: Netlist,
-        lockstep: LockstepRun,
-        names: Iterable[str],
-    ) -> "LivenessTable":
+    def of(cls, netlist: Netlist, lockstep: LockstepRun, names: Iterable[str]) -> "LivenessTable":
         """Analyse registers."""
         analysis = _Analysis(netlist, names)
         cycles = lockstep.golden.cycles
@@ -265,7 +260,7 @@ class _Analysis:
                 nets.update(logic.inputs(cell))
 
     def _remembering(self, rest: Mapping[str, Cell]) -> list[str]:
-        """Of registers that only the port's data can show, those that matter."""
+        """Returns those that matter of the registers that only the port's data can show."""
         logic = self._logic
         readers: dict[str, set[str]] = {}
         for reader in (*rest.values(), *logic.memory_reads):
@@ -281,7 +276,7 @@ class _Analysis:
         return [n for n, cell in rest.items() if n in self._guards or matters(n, cell)]
 
     def _can_keep(self, cell: Cell) -> bool:
-        """Whether the next value may be the present one."""
+        """Tells whether the next value may be the present one."""
         logic = self._logic
         if cell.type == "$dffe":
             return True
@@ -292,8 +287,8 @@ class _Analysis:
     def between(
         self, lockstep: LockstepRun, bits: Iterable[Net], begin: int, end: int
     ) -> dict[Net, tuple[int, int]]:
-        """Of bits, the cycles from ``begin`` to ``end`` in which each is seen, and after which it
-        is still wrong.
+        """Returns the cycles of bits from ``begin`` to ``end`` in which each is seen, and after
+        which it is still wrong.
         """
         end = min(end, lockstep.golden.cycles)
         values, ones = self.golden(lockstep, begin, end), (1 << end - begin) - 1

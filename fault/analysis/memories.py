@@ -41,7 +41,7 @@ __all__ = ["MemoryFaultAnalysis"]
 
 @dataclass
 class _Search:
-    """What has been found of the words that differ in a cycle, while a descriptor runs."""
+    """Holds what has been found of the words that differ in a cycle, while a descriptor runs."""
 
     cycle: int
     run: Timeline

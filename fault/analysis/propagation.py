@@ -141,7 +141,7 @@ class Propagator:
         return nodes
 
     def _alarms(self, result: GoldenOutputs, batch: int) -> np.ndarray:
-        """Whether one of the recomputed layers has more violations than the golden one."""
+        """Tells whether one of the recomputed layers has more violations than the golden one."""
         alarms = torch.zeros(batch, dtype=torch.bool)
         for kind in ("output_violations", "input_violations"):
             for name, found in getattr(result, kind).items():
@@ -172,7 +172,7 @@ class Propagator:
 
 
 def _fetches(program: Program, schedule: Schedule, node: ConvNode) -> Tensor:
-    """How often the hardware fetches each element of a layer's input, int64 [C, H, W]."""
+    """Counts how often the hardware fetches each element of a layer's input, int64 [C, H, W]."""
     bounds = node.input_lo, node.input_hi
     # The runs that fill lanes behind the last channel check nothing.
     runs = [

@@ -1,4 +1,5 @@
-"""What a resolver answers: it decides a fault with less than a whole run of RTL, or passes it on.
+"""Says what a resolver answers: it decides a fault with less than a whole run of RTL, or passes it
+on.
 
 An engine asks its resolvers in turn (`fault.campaign.resolvers`); the first answer decides.
 """
@@ -16,7 +17,7 @@ __all__ = ["Decision", "Later", "Resolver"]
 
 @dataclass
 class Decision:
-    """What was decided for a fault before its corrupted tensors are propagated to the logits.
+    """Holds what was decided for a fault before its corrupted tensors are propagated to the logits.
 
     Attributes
     ----------

@@ -17,13 +17,7 @@ from holdfast.base.console import console
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import make_room, write_json
 from holdfast.base.progress import progress_bar
-from holdfast.base.statistics import (
-    Estimate,
-    Sample,
-    share,
-    stratified,
-    weighted,
-)
+from holdfast.base.statistics import Estimate, Sample, share, stratified, weighted
 from holdfast.base.table import plain_table
 from holdfast.base.versions import versions
 from holdfast.fault.campaign.manifest import images_hash, program_hash
@@ -87,12 +81,10 @@ def fit_command(
 def predict_command(
     file: Annotated[Path, options.path("Calibrated fault model.", typer.Argument)],
     against: Annotated[
-        Path | None,
-        options.path("Campaign that has ended: predict its SDC-1, on its images."),
+        Path | None, options.path("Campaign that has ended: predict its SDC-1, on its images.")
     ] = None,
     network: Annotated[
-        str,
-        options.text("Shipped network or .safetensors; default: the campaign's.", paths=True),
+        str, options.text("Shipped network or .safetensors; default: the campaign's.", paths=True)
     ] = "",
     data: shared.Data = None,
     images: Annotated[int, options.whole(1, MOST_IMAGES, "Images, without a campaign.")] = 4,
@@ -226,7 +218,7 @@ def _measured(
 
 
 def _patterns(calibration: Calibration) -> Table:
-    """How often layers are corrupted, in which shapes, and the median of what sums change by."""
+    """Tabulates how often layers are corrupted, in which shapes, and the median change of sums."""
     columns = ("structure", "layers", "faults", "corrupted", *SHAPES, "|change|")
     table = plain_table("Patterns of corrupted layers", *columns, left=("layers",), gap=1)
     for number, structure in enumerate(calibration.structures):

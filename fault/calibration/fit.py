@@ -36,13 +36,7 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.errors.empirical import Calibration
-from holdfast.nn.errors.exposure import (
-    KINDS,
-    STRUCTURES,
-    ArrayShape,
-    exposures,
-    graph_work,
-)
+from holdfast.nn.errors.exposure import KINDS, STRUCTURES, ArrayShape, exposures, graph_work
 from holdfast.nn.errors.templates import Templates
 from holdfast.nn.graph.graph import Graph
 from holdfast.sim.machine.schedule import Schedule
@@ -248,7 +242,7 @@ class _Campaign:
             }
 
     def provenance(self) -> dict[str, Any]:
-        """Where the campaign's part comes from."""
+        """Returns where the campaign's part comes from."""
         manifest, summary = self.ended.manifest, self.ended.summary
         unseen = sum(
             pc.sum(

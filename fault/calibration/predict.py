@@ -22,18 +22,8 @@ from holdfast.base.statistics import Estimate, Sample, share
 from holdfast.nn.errors.empirical import Calibration, kind_indices
 from holdfast.nn.errors.exposure import KINDS, graph_work
 from holdfast.nn.errors.templates import Placed, Templates
-from holdfast.nn.graph.golden import (
-    Golden,
-    GoldenOutputs,
-    classes,
-    round_shift,
-)
-from holdfast.nn.graph.graph import (
-    AvgPoolNode,
-    ConvNode,
-    Graph,
-    MaxPoolNode,
-)
+from holdfast.nn.graph.golden import Golden, GoldenOutputs, classes, round_shift
+from holdfast.nn.graph.graph import AvgPoolNode, ConvNode, Graph, MaxPoolNode
 
 __all__ = ["Corrupter", "Prediction", "predict"]
 
@@ -46,7 +36,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of one structure, per upset.
+    """Predicts one structure's shares, per upset.
 
     Attributes
     ----------
@@ -148,7 +138,7 @@ class Corrupter:
         return self._sums[node.name]
 
     def wrong_class(self, node: Computed, images: Tensor, outputs: Tensor) -> NDArray[np.bool_]:
-        """Whether the class differs once a layer's outputs [F, C, H, W] are corrupted."""
+        """Tells whether the class differs once a layer's outputs [F, C, H, W] are corrupted."""
         last = self.golden.graph.nodes[-1].name
         top = classes(self.reference.outputs[last].flatten(1))
         wrong = np.zeros(len(images), bool)

@@ -54,7 +54,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CampaignSettings:
-    """What a campaign injects, and how.
+    """Holds what a campaign injects, and how.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ class CampaignResult:
 
     @property
     def disagrees(self) -> bool:
-        """Whether plain RTL disagrees with any fault that it computed again."""
+        """Tells whether plain RTL disagrees with any fault that it computed again."""
         return any(run.summary.audit.disagreements for run in self.runs.values())
 
 

@@ -43,7 +43,7 @@ _payloads: dict[str, bytes] = {}
 def on_cluster(
     compute: Compute, payload: bytes, units: Sequence[UnitId], scheduler: str
 ) -> Iterator[tuple[UnitId, bytes, UnitStatistics]]:
-    """As :func:`fault.campaign.workers.run_units`, of a pickled job.
+    """Computes units of a pickled job as :func:`fault.campaign.workers.run_units` does.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def _unit(
 
 
 def identity() -> dict[str, str]:
-    """What has to be equal everywhere for equal results."""
+    """Returns what has to be equal everywhere for equal results."""
     sources = source_hash("holdfast.fault.campaign.workers")[:16]
     return {"sources": sources, "python": platform.python_version(), **computing()}
 

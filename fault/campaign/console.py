@@ -7,12 +7,7 @@ from typing import Any
 
 from holdfast.base.console import console, marked
 from holdfast.base.progress import rated
-from holdfast.fault.results.tables import (
-    effects_table,
-    independent_table,
-    pairs_table,
-    percent,
-)
+from holdfast.fault.results.tables import effects_table, independent_table, pairs_table, percent
 
 from .campaign import CampaignResult, GuardRun, Observer, Prepared
 from .spec import UnitStatistics

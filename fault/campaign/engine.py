@@ -88,7 +88,7 @@ class FaultOutcome:
     pattern: Pattern | None = field(default=None, compare=False)
 
     def agrees(self, other: "FaultOutcome") -> bool:
-        """Whether two ways to the same fault found the same."""
+        """Tells whether two ways to the same fault found the same."""
         mine, its = (
             (r.effect, r.detected, r.sdc5, r.sdc10, r.sdc20, r.counts, r.status, r.output)
             + ((r.cycles,) if r.effect != "hang" else ())

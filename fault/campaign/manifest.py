@@ -1,4 +1,4 @@
-"""What a campaign is: the manifest in its folder.
+"""Says what a campaign is: the manifest in its folder.
 
     manifest(job, plan)                 # Manifest
     read_manifest(folder)               # of this version and of earlier ones
@@ -50,7 +50,7 @@ _PROGRAM = ("sources", "versions")
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What makes two campaigns the same, and what computed it.
+    """Holds what makes two campaigns the same, and what computed it.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def manifest(job: CampaignSpec, plan: Plan) -> Manifest:
 
 
 def settings(job: CampaignSpec, plan: Plan) -> dict[str, Any]:
-    """What of it a report shows."""
+    """Returns what of it a report shows."""
     shortcuts = asdict(job.shortcuts)
     return {
         "name": job.program.graph.network,
@@ -169,7 +169,7 @@ def different(found: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def program_differs(found: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """What of the code that computes units differs; empty if they would be the same."""
+    """Returns what of the code that computes units differs; empty if they would be the same."""
     if found.get("sources") != here.get("sources"):
         return "other sources of Holdfast" if "sources" in found else "an earlier Holdfast"
     its, mine = found.get("versions"), here.get("versions", {})
@@ -181,12 +181,12 @@ def program_differs(found: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 def campaign_hash(found: Mapping[str, Any]) -> str:
-    """Of what makes units belong together: all but the versions of what cannot change them."""
+    """Hashes what makes units belong together: all but the versions of what cannot change them."""
     return digest({key: value for key, value in found.items() if key != "versions"})
 
 
 def program_hash(program: Program) -> str:
-    """Of a network as it lies in an accelerator's memories."""
+    """Hashes a network as it lies in an accelerator's memories."""
     digest = hashlib.sha256(program.descriptors.tobytes())
     for chunk in program.chunks:
         digest.update(chunk.weights.tobytes() + chunk.parameters.tobytes())
@@ -194,5 +194,5 @@ def program_hash(program: Program) -> str:
 
 
 def images_hash(codes: NDArray[np.int8]) -> str:
-    """Of a campaign's images."""
+    """Hashes a campaign's images."""
     return hashlib.sha256(codes.tobytes()).hexdigest()

@@ -125,7 +125,7 @@ class PriorCampaign:
 
 
 def _faults(tables: Sequence[pa.Table]) -> pa.Table:
-    """What was struck and when, in order."""
+    """Returns what was struck and when, in order."""
     rows = pa.concat_tables(table.select(_ROW) for table in tables).unify_dictionaries()
     plain = pa.table([rows[name].cast(rows.field(name).type.value_type)
                       if pa.types.is_dictionary(rows.field(name).type) else rows[name]

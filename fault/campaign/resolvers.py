@@ -16,7 +16,7 @@ __all__ = ["RESOLVERS", "GoldenInference"]
 
 @dataclass(frozen=True)
 class GoldenInference:
-    """What resolvers know of an image's golden inference.
+    """Holds what resolvers know of an image's golden inference.
 
     Attributes
     ----------

@@ -150,7 +150,7 @@ def _written(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
 
 
 def _digest(content: bytes) -> bytes:
-    """Of a file in which it is not yet."""
+    """Computes the digest of a file that does not hold it yet."""
     return hashlib.blake2b(content, digest_size=16).hexdigest().encode()
 
 

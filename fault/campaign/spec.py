@@ -1,4 +1,4 @@
-"""What a campaign is made of: its settings, its work units, and what a unit took."""
+"""Says what a campaign is made of: its settings, its work units, and what a unit took."""
 
 import re
 from collections.abc import Collection
@@ -45,7 +45,7 @@ class UnitId:
 
 @dataclass(frozen=True)
 class CampaignSpec:
-    """What all units of a campaign share.
+    """Holds what all units of a campaign share.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class CampaignSpec:
 
     @property
     def watches_registers(self) -> bool:
-        """Whether to find out in advance when wrong bits of registers are seen: it takes seconds,
+        """Tells whether to run the liveness analysis first: it costs seconds,
         and pays for single upsets of many.
         """
         many = sum(self.counts.get(name, 0) for name in CONTROL) >= _MANY

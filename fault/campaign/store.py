@@ -26,12 +26,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import make_folder, write_atomically, write_json
 from holdfast.base.text import printable
 
-from .manifest import (
-    campaign_hash,
-    different,
-    program_differs,
-    read_manifest,
-)
+from .manifest import campaign_hash, different, program_differs, read_manifest
 from .shard import DamagedShardError, read_shard, stamped
 from .spec import UnitId
 
@@ -65,12 +60,12 @@ class Store:
 
     @property
     def writable(self) -> bool:
-        """Whether anything can be added."""
+        """Tells whether anything can be added."""
         return not self._refusal
 
     @property
     def versions(self) -> dict[str, Any]:
-        """What the units were computed with."""
+        """Returns what the units were computed with."""
         found = self._found.get("versions")
         return found if isinstance(found, dict) else {}
 

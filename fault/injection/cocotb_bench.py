@@ -80,7 +80,7 @@ async def inject(dut):
 
 @dataclass
 class _Run:
-    """How a run went: its end, and registers and accumulators in the cycles that were watched."""
+    """Holds how a run ended, and registers and accumulators in the watched cycles."""
 
     ending: Ending = field(default_factory=Ending)
     trace: dict[int, Values] = field(default_factory=dict)

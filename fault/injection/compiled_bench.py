@@ -192,7 +192,7 @@ class CompiledBench:
     def _compared(
         self, fault: Fault, ending: Ending, reached: frozenset[str] = frozenset()
     ) -> Observation:
-        """What differs from the golden end."""
+        """Returns what differs from the golden end."""
         model = self.faulty
         differing = model.differences(self.end)
         memories = {}

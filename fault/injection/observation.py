@@ -1,4 +1,6 @@
-"""What the testbenches of single layers are given, and what they show: the same in both engines."""
+"""Says what the testbenches of single layers are given, and what they show: the same in both
+engines.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +51,7 @@ class Work:
 
 @dataclass(frozen=True)
 class BenchJob:
-    """What one simulation has to do.
+    """Holds what one simulation has to do.
 
     Attributes
     ----------
@@ -96,7 +98,7 @@ class GoldenLayer:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended, as the host saw it.
+    """Says how a run ended, as the host saw it.
 
     Attributes
     ----------
@@ -121,7 +123,7 @@ class Ending:
 
     @property
     def clean(self) -> bool:
-        """Whether it ended without an error."""
+        """Tells whether it ended without an error."""
         return self.ended and not self.status
 
     @classmethod
@@ -140,7 +142,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Observation:
-    """What one faulty run showed, as differences from the golden run.
+    """Holds what one faulty run showed, as differences from the golden run.
 
     Attributes
     ----------
@@ -162,7 +164,7 @@ class Observation:
 
 @dataclass
 class Observed:
-    """What the simulation of some faults of one layer and image showed.
+    """Holds what the simulation of some faults of one layer and image showed.
 
     Attributes
     ----------

@@ -45,7 +45,7 @@ class Replay:
 
     @property
     def waveforms(self) -> str:
-        """Where the waveforms are, as a sentence."""
+        """Returns where the waveforms are, as a sentence."""
         return f"Waveforms: {self.golden} and {self.faulty}; cycle 0 at {self.begin} ns."
 
 

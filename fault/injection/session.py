@@ -48,7 +48,7 @@ _ANSWER = 1000
 
 @dataclass(frozen=True)
 class InferenceOutcome:
-    """What a faulty inference showed.
+    """Holds what a faulty inference showed.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ class RtlSession:
         return moments, np.isin(moments, before).astype(np.uint8)
 
     def start(self, codes: NDArray[np.int8]) -> None:
-        """What the host does before every inference, up to cycle 0."""
+        """Returns what the host does before every inference, up to cycle 0."""
         program = self.program
         for address, data in image_writes(program, codes):
             self.bus.write(address, data)
@@ -184,7 +184,7 @@ class RtlSession:
         return self.read_out(self.lockstep.inject(fault, self.limit, whole=True))
 
     def read_out(self, end: RunEnd) -> InferenceOutcome:
-        """What the host reads after a run that has ended, from the port."""
+        """Returns what the host reads after a run that has ended, from the port."""
         nothing, config = np.empty((0,), np.int8), self.program.config
         counts = 0
         if end.kind == "hang":

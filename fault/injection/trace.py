@@ -79,7 +79,7 @@ class Differences(NamedTuple):
 
 @dataclass(frozen=True)
 class RunEnd:
-    """Where a faulty run was left.
+    """Says where a faulty run was left.
 
     Attributes
     ----------

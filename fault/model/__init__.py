@@ -1,1 +1,1 @@
-"""What can go wrong, and its name."""
+"""Says what can go wrong, and its name."""

@@ -75,12 +75,12 @@ class Fault:
 
     @property
     def single(self) -> bool:
-        """Whether one bit is inverted once."""
+        """Tells whether one bit is inverted once."""
         return len(self.bits) == 1 and self.inverts
 
     @property
     def inverts(self) -> bool:
-        """Whether all bits are inverted once, together."""
+        """Tells whether all bits are inverted once, together."""
         return self.stuck is None and not self.then
 
     def __str__(self) -> str:

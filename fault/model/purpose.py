@@ -1,4 +1,4 @@
-"""What a bit of state is for, as far as the outcome of a fault depends on it."""
+"""Says what a bit of state is for, as far as the outcome of a fault depends on it."""
 
 from collections.abc import Iterable
 

@@ -1,1 +1,1 @@
-"""What a fault meant."""
+"""Says what a fault meant."""

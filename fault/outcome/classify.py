@@ -1,4 +1,4 @@
-"""What a fault did: from the difference in one layer to its effect on the classification.
+"""Says what a fault did: from the difference in one layer to its effect on the classification.
 
 Each fault has exactly one effect. The window of *latent* is the layer.
 
@@ -183,7 +183,7 @@ def banks_after(
 def _raised(
     golden: Golden, run: GoldenLayer, observation: Observation, alarms: Collection[str]
 ) -> bool:
-    """Whether an alarm that is on counted more than in the golden run.
+    """Tells whether an alarm that is on counted more than in the golden run.
 
     A flip of a counter raises it even where its guard is off and tells nobody.
     """
@@ -246,7 +246,7 @@ def _result(
 def _latent(
     program: Program, space: FaultSpace, live: Sequence[str], observation: Observation
 ) -> bool:
-    """Whether something that differs can be read before it is written.
+    """Tells whether something that differs can be read before it is written.
 
     ``live``: tensors that are still read, unless the golden model has propagated them.
     """
@@ -264,7 +264,7 @@ def _latent(
 
 
 def _died(program: Program, space: FaultSpace, step: Step, observation: Observation) -> str:
-    """What ended a masked fault within its layer."""
+    """Returns what ended a masked fault within its layer."""
     site = observation.fault.site
     if site.address is not None:
         words = observation.memories.get(site.signal, [])

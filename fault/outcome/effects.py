@@ -1,4 +1,4 @@
-"""What a fault did, by name."""
+"""Says what a fault did, by name."""
 
 __all__ = ["DIED", "EFFECTS"]
 

@@ -1,4 +1,4 @@
-"""What a fault makes of the output of the layer that it strikes, before anything follows.
+"""Says what a fault makes of the output of the layer that it strikes, before anything follows.
 
     pattern = pattern_of(effect, golden)          # None: no output, and no sum, is wrong
 
@@ -39,7 +39,7 @@ class SumChange:
 
 @dataclass(frozen=True)
 class Pattern:
-    """What is wrong in one tensor.
+    """Holds what is wrong in one tensor.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Pattern:
     gain: float = 1.0
 
     def columns(self) -> dict[str, object]:
-        """As stored (`fault.campaign.store.PATTERN_SCHEMA`)."""
+        """Returns the pattern as it is stored (`fault.campaign.shard.PATTERN_SCHEMA`)."""
         return {
             "tensor": self.tensor,
             "domain": self.domain,
@@ -76,7 +76,7 @@ class Pattern:
 
     @classmethod
     def of_sums(cls, tensor: str, changes: list[SumChange]) -> "Pattern | None":
-        """Of a layer whose sums alone are wrong; its runs are put together."""
+        """Makes the pattern of a layer whose sums alone are wrong; its runs are put together."""
         elements, golden, faulty = (
             np.concatenate([getattr(change, name) for change in changes])
             for name in ("elements", "golden", "faulty")
@@ -95,7 +95,7 @@ class Pattern:
         tensors: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int8]]],
         golden: Mapping[str, NDArray[np.int8]],
     ) -> "Pattern | None":
-        """Of codes that are wrong.
+        """Makes the pattern of codes that are wrong.
 
         Parameters
         ----------

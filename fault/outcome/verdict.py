@@ -1,4 +1,4 @@
-"""What wrong logits do to the classification.
+"""Says what wrong logits do to the classification.
 
 verdict = Verdict(graph, reference)
 verdict.of(output).effect          # "", "benign" or "sdc1"
@@ -16,7 +16,7 @@ __all__ = ["NOTHING", "Judgement", "Verdict"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the last tensor of an inference says.
+    """Holds what the last tensor of an inference says.
 
     Attributes
     ----------

@@ -55,7 +55,7 @@ _DELAYS = {
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """What a campaign leaves out.
+    """Holds what a campaign leaves out.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Shortcuts:
 
     @property
     def alone(self) -> bool:
-        """Whether a part of the sum is requantized alone."""
+        """Tells whether a part of the sum is requantized alone."""
         return self.requantize != "sum"
 
     @property

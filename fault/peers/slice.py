@@ -1,4 +1,4 @@
-"""What an injector finds that simulates one slice of the reduction and requantizes it alone.
+"""Says what an injector finds that simulates one slice of the reduction and requantizes it alone.
 
     analysis = RegisterFaultAnalysis(layers, netlist.held, SlicePoints(layers))
 

@@ -19,9 +19,7 @@ _SHOWN = ("sdc1", "undetected_sdc1", "avf")
 
 
 def report(
-    summary: Summary,
-    command: str,
-    pairs: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    summary: Summary, command: str, pairs: Mapping[str, Mapping[str, Mapping[str, Any]]]
 ) -> str:
     """Returns the page.
 
@@ -74,16 +72,8 @@ def _figures(summary: Summary) -> list[Figure]:
     )
     figures = [
         intervals("by_structure", "SDC-1 and AVF by structure", _rates(structures)),
-        intervals(
-            "by_layer",
-            "SDC-1 and AVF by layer, weighted by population",
-            _rates(layers),
-        ),
-        intervals(
-            "by_phase",
-            "SDC-1 and AVF by phase of a layer",
-            _rates(phases),
-        ),
+        intervals("by_layer", "SDC-1 and AVF by layer, weighted by population", _rates(layers)),
+        intervals("by_phase", "SDC-1 and AVF by phase of a layer", _rates(phases)),
     ]
     for name, title, column, groups in (
         ("structure_phase", "AVF by structure and phase", "phase", summary.phase_by_structure),
@@ -181,7 +171,7 @@ def _counts(counts: Mapping[str, int]) -> list[list[object]]:
 
 
 def _settings(settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """What was asked for, as far as it is not empty."""
+    """Returns what was asked for, as far as it is not empty."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
             kept = [f"{key} {_plain(v)}" for key, v in value.items() if v not in ((), [], "")]

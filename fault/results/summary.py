@@ -85,7 +85,7 @@ class _Table:
         return plan.tried_whole({n: len(self.faults(n)) // images for n in plan.structures})
 
     def kinds(self) -> dict[str, NDArray[np.bool_]]:
-        """Which rows count as what."""
+        """Tells which rows count as what."""
         kinds = {effect: self.equals("effect", effect) for effect in EFFECTS}
         kinds["avf"] = np.logical_or.reduce([kinds[name] for name in FAILURES])
         for name in ("detected", "false_alarm", "sdc5", "sdc10", "sdc20"):
@@ -281,9 +281,7 @@ def compare(
         if not len(rows):
             continue
         pair = pairs[name] = Pairs(
-            bad[rows].reshape(-1, images),
-            now["sdc1"][others].reshape(-1, images),
-            name in whole,
+            bad[rows].reshape(-1, images), now["sdc1"][others].reshape(-1, images), name in whole
         )
         ratio = pair.ratio(confidence)
         result[name] = {

@@ -68,7 +68,7 @@ def compact(number: int) -> str:
 
 
 def pairs_sentence(off: Sequence[FaultResult], on: Sequence[FaultResult]) -> str:
-    """What the guard changed on the same faults."""
+    """Returns what the guard changed on the same faults."""
     bad_off = [result.effect == "sdc1" for result in off]
     bad_on = [result.effect == "sdc1" for result in on]
     prevented = sum(a and not b for a, b in zip(bad_off, bad_on, strict=True))

@@ -1,1 +1,1 @@
-"""What is drawn, from which population."""
+"""Says what is drawn, from which population."""

@@ -1,4 +1,4 @@
-"""What a campaign injects: the fault space times the cycles, its strata, and the draws.
+"""Says what a campaign injects: the fault space times the cycles, its strata, and the draws.
 
     plan = Plan(space, schedule, model, Filters(structures=("weight",)))
     counts = plan.allocate(plan.faults(margin=0.005, confidence=0.95))

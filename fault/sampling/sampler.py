@@ -1,4 +1,4 @@
-"""When faults begin: the part of the space that is injected into, and draws of cycles in it."""
+"""Says when faults begin: the part of the space that is hit, and draws of cycles in it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ empty."""
 
 @dataclass(frozen=True)
 class Filters:
-    """Which part of the space; empty: all of it. What is named twice counts once.
+    """Names a part of the space; empty: all of it. What is named twice counts once.
 
     Attributes
     ----------

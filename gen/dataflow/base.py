@@ -1,4 +1,4 @@
-"""What a dataflow gives the accelerator: the hardware between activation memory and lanes."""
+"""Says what a dataflow gives the accelerator: the hardware between activation memory and lanes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

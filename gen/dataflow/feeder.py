@@ -87,10 +87,7 @@ class Feeder(wiring.Component):
     FIRST_TOKEN = 2
     """Cycles from ``go`` to the first token."""
 
-    STATE = {
-        "walking": Kind(Role.CONTROL, live=("layer", "inference")),
-        r"\w+": Kind(Role.CONTROL),
-    }
+    STATE = {"walking": Kind(Role.CONTROL, live=("layer", "inference")), r"\w+": Kind(Role.CONTROL)}
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -130,7 +127,7 @@ class Feeder(wiring.Component):
         m.d.sync += chained.eq((layer.out_w == 1) & (layer.out_h == 1) & ~layer.maximum)
 
         def passed(before: int):
-            """Whether the tile's interval is over, or will be ``before`` cycles later."""
+            """Tells whether the tile's interval is over, or will be ``before`` cycles later."""
             after_hazard = chained | (elapsed >= self.HAZARD - before)
             return Mux(needs_weights, elapsed >= interval - before, after_hazard)
 
@@ -150,11 +147,7 @@ class Feeder(wiring.Component):
         ]
         row_base = Signal(16)
         m.d.comb += row_base.eq(loops.row_address + layer.step_y)
-        m.d.sync += [
-            self.token.as_value().eq(0),
-            self.done.eq(0),
-            self.load_next.eq(0),
-        ]
+        m.d.sync += [self.token.as_value().eq(0), self.done.eq(0), self.load_next.eq(0)]
         with m.If(issue):
             self._issue(m, loops, needs_weights, row_base)
             with m.If(loops.last_pixel):
@@ -213,7 +206,7 @@ class Feeder(wiring.Component):
             ]
 
     def _next_tile(self, m, loops: _Loops, begin):
-        """Which loops turn with the next tile, and its address as ``base + step``."""
+        """Says which loops turn with the next tile, and its address as ``base + step``."""
         layer, sub_blocks = self.layer, self.config.sub_blocks
         next_column = Signal()
         next_row = Signal()

@@ -71,11 +71,7 @@ class InputStage(wiring.Component):
         pad_selected = Signal()
         selected = Signal(data.ArrayLayout(shape, rows))
         act = Signal.like(selected)
-        m.d.sync += [
-            sub_block.eq(self.sub_block),
-            pad_read.eq(self.pad),
-            pad_selected.eq(pad_read),
-        ]
+        m.d.sync += [sub_block.eq(self.sub_block), pad_read.eq(self.pad), pad_selected.eq(pad_read)]
         if self.config.learnt_guard:
             checked_read = Signal()
             checked = Signal()

@@ -12,7 +12,7 @@ _BUFFER = 256
 
 
 class CheckedFrames:
-    """What a bridge with a checksum has more.
+    """Holds what a bridge with a checksum has more.
 
     The words of a write wait in a memory, at the number of words that were still to come. Those of
     a checked write are carried out together, those of others as they come.

@@ -74,7 +74,9 @@ class Command(IntEnum):
 
     @property
     def checked(self) -> bool:
-        """Whether the frame ends in a checksum; four bits tell such a command from all others."""
+        """Tells whether the frame ends in a checksum; four bits tell such a command from all
+        others.
+        """
         return self >= 0x80
 
 

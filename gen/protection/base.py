@@ -1,4 +1,4 @@
-"""What a protection is: hardware that finds or repairs errors, its switches and its alarms."""
+"""Says what a protection is: hardware that finds or repairs errors, its switches and its alarms."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -37,7 +37,7 @@ class Protection:
 
     @classmethod
     def present(cls, config: AcceleratorConfig) -> bool:
-        """Whether an accelerator has it."""
+        """Tells whether an accelerator has it."""
         return cls.name in config.protections
 
     @classmethod

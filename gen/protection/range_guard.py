@@ -16,9 +16,10 @@ def less(a: Value, b: Value) -> Value:
 
 
 def fixed_bound(act_bits: int) -> int:
-    """What a guard without learnt bounds allows: differences from the zero point from the negative
-    of this up to this less 1. It is two ranges of the codes; what requantization leaves is far
-    inside, or the clamp would have cut half of it off."""
+    """Returns what a guard without learnt bounds allows: differences from the zero point from the
+    negative of this up to this less 1. It is two ranges of the codes; what requantization leaves is
+    far inside, or the clamp would have cut half of it off.
+    """
     return 2 << act_bits
 
 

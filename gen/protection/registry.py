@@ -36,7 +36,7 @@ def protections(config: AcceleratorConfig) -> list[type[Protection]]:
 
 
 def alarms(config: AcceleratorConfig) -> list[str]:
-    """What an accelerator's protections count, by the names of the registers."""
+    """Returns what an accelerator's protections count, by the names of the registers."""
     return [name for kind in protections(config) for name in kind.alarms]
 
 

@@ -80,11 +80,7 @@ class AccumulatorLane(wiring.Component):
             write.en.eq(self.write),
             self.total.eq(total),
         ]
-        m.d.sync += [
-            fetched.eq(read.data),
-            stored.eq(fetched),
-            addend.eq(self.partial_sum),
-        ]
+        m.d.sync += [fetched.eq(read.data), stored.eq(fetched), addend.eq(self.partial_sum)]
         # What is not kept becomes 0, so that the adder also passes the maximum.
         code = slice(0, self.config.act_bits)
         larger = self.partial_sum[code].as_signed() > fetched[code].as_signed()

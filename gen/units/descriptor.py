@@ -20,7 +20,7 @@ Layer = data.StructLayout(
 
 
 class Token(data.Struct):
-    """What the pixel in a pipeline stage means; all zero in a bubble."""
+    """Holds what the pixel in a pipeline stage means; all zero in a bubble."""
 
     valid: 1
     start: 1

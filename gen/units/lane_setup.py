@@ -1,4 +1,6 @@
-"""What all lanes share: layer and channel parameters in the form in which requantizers use them."""
+"""Says what all lanes share: layer and channel parameters in the form in which requantizers use
+them.
+"""
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring

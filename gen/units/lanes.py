@@ -10,12 +10,7 @@ from holdfast.gen.roles import Kind, Role, at
 
 from .accumulator import AccumulatorLane
 from .descriptor import Layer, Token
-from .lane_setup import (
-    ChannelSetup,
-    LayerSetup,
-    channel_parameters,
-    lane_parameters,
-)
+from .lane_setup import ChannelSetup, LayerSetup, channel_parameters, lane_parameters
 from .requantizer import Requantizer
 
 __all__ = ["Lanes"]
@@ -137,7 +132,7 @@ class Lanes(wiring.Component):
         return tokens[1:], pixels
 
     def _setup(self, m) -> None:
-        """What all lanes share: layer and channel, and the triangles at both ends."""
+        """Returns what all lanes share: layer and channel, and the triangles at both ends."""
         cfg = self.config
         m.submodules.layer_setup = self._layer = LayerSetup(cfg)
         m.submodules.channel_setup = self._channel = ChannelSetup(cfg)

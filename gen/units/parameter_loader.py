@@ -28,13 +28,7 @@ class ParameterLoader(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__(
-            {
-                "base": In(14),
-                "go": In(1),
-                "begin": In(1),
-                "address": Out(14),
-                "active": Out(1),
-            }
+            {"base": In(14), "go": In(1), "begin": In(1), "address": Out(14), "active": Out(1)}
         )
 
     def elaborate(self, platform):
@@ -42,10 +36,7 @@ class ParameterLoader(wiring.Component):
         cols = self.config.cols
         pointer = Signal(14)
         lane = Signal(range(cols + 1), init=cols)
-        m.d.comb += [
-            self.address.eq(pointer),
-            self.active.eq(self.begin | (lane != cols)),
-        ]
+        m.d.comb += [self.address.eq(pointer), self.active.eq(self.begin | (lane != cols))]
         with m.If(self.active):
             m.d.sync += pointer.eq(pointer + 1)
         with m.If(self.begin):

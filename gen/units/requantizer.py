@@ -10,12 +10,7 @@ from holdfast.gen.protection.range_guard import fixed_bound, less
 from holdfast.gen.roles import Kind, Role
 
 from .lane_setup import lane_parameters, lane_settings, largest_shift
-from .round_shift import (
-    RoundShift,
-    lift_bits,
-    lifted_bits,
-    narrow,
-)
+from .round_shift import RoundShift, lift_bits, lifted_bits, narrow
 
 __all__ = ["Requantizer"]
 

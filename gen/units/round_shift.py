@@ -11,7 +11,7 @@ _HARD_BITS = 17
 
 
 def lift_bits(multiplier_bits: int) -> int:
-    """How many of a shift's lowest bits are done by shifting the multiplier left instead.
+    """Returns the number of low-order shift bits that pre-scaling the multiplier absorbs.
 
     As many as still fit a hard multiplier, at most 3: so much less remains to be shifted behind it.
     """
@@ -134,5 +134,5 @@ class RoundShift(wiring.Component):
 
 
 def _differ(bits: Value, sign: Value) -> Value:
-    """Whether any bit is not the sign."""
+    """Tells whether any bit is not the sign."""
     return (bits != sign.replicate(len(bits))) if len(bits) else Const(0, 1)

@@ -5,12 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.layout import (
-    DESCRIPTOR,
-    DESCRIPTOR_STRIDE,
-    DESCRIPTOR_WORDS,
-    Status,
-)
+from holdfast.gen.layout import DESCRIPTOR, DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
 from holdfast.gen.roles import Kind, Role
 
 from .descriptor import Layer, lane_offsets
@@ -89,7 +84,7 @@ class Sequencer(wiring.Component):
         )
 
     def _illegal(self):
-        """Whether the descriptor could never run."""
+        """Tells whether the descriptor could never run."""
         layer, cfg = self.layer, self.config
         counts = ("blocks", "kernel_h", "kernel_w", "co_tiles", "out_h", "out_w", "in_h", "in_w")
         faults = [layer.magic != cfg.signature, layer.hold_weights & (layer.blocks != 1)]

@@ -1,4 +1,4 @@
-"""Where the channels of an output tile lie in activation words."""
+"""Says where the channels of an output tile lie in activation words."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring

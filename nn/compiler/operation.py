@@ -24,7 +24,7 @@ Channel = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True)
 class Operation:
-    """What a step computes before its residual add.
+    """Holds what a step computes before its residual add.
 
     Attributes
     ----------

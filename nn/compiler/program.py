@@ -1,4 +1,4 @@
-"""What the compiler makes of a network: steps, chunks of constants, and places of tensors.
+"""Says what the compiler makes of a network: steps, chunks of constants, and places of tensors.
 
 A step is one layer as the hardware runs it: a convolution or dense layer with the residual add
 that follows it, a pooling, or a copy; it takes one descriptor, or several where a layer has to be
@@ -19,7 +19,7 @@ __all__ = ["Chunk", "Place", "Program", "Step"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor lies: pixel p begins at word ``base + p * words`` of a bank.
+    """Says where a tensor lies: pixel p begins at word ``base + p * words`` of a bank.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class Program:
 
     @property
     def resident(self) -> bool:
-        """Whether all weights are on chip at once."""
+        """Tells whether all weights are on chip at once."""
         return len(self.chunks) == 1
 
     @property

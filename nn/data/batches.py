@@ -39,7 +39,7 @@ class _Call:
 
 
 class _Machine:
-    """What the instructions of a pickle work on."""
+    """Holds what the instructions of a pickle work on."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -143,7 +143,7 @@ def read_batch(content: bytes) -> tuple[NDArray[np.uint8], Any]:
 
 
 def _parsed(content: bytes) -> Any:
-    """What a pickle holds."""
+    """Returns what a pickle holds."""
     machine = _Machine()
     for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         if number == _MOST_STEPS:

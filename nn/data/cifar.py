@@ -14,12 +14,7 @@ from holdfast.base.text import printable, reason, shown
 
 from .archive import members
 from .batches import LARGEST_BATCH, read_batch
-from .images import (
-    CLASSES,
-    Bytes,
-    ImageSet,
-    image_set,
-)
+from .images import CLASSES, Bytes, ImageSet, image_set
 from .pictures import SIDE, read_picture
 
 __all__ = [
@@ -61,7 +56,7 @@ class Cifar10:
 
 
 def find_data(path: Path | None = None) -> Path | None:
-    """Where CIFAR-10 is: ``path``, else $HOLDFAST_DATA, else ../shared/data, else None.
+    """Returns where CIFAR-10 is: ``path``, else $HOLDFAST_DATA, else ../shared/data, else None.
 
     Raises
     ------

@@ -44,7 +44,9 @@ class ImageSet:
 
 
 def class_name(index: int, classes: int) -> str:
-    """What to call a class of so many: CIFAR-10's name where there are ten, else its number."""
+    """Returns what to call a class of so many: CIFAR-10's name where there are ten, else its
+    number.
+    """
     return CLASSES[index] if classes == len(CLASSES) else str(index)
 
 

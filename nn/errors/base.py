@@ -1,4 +1,4 @@
-"""What an error model at network level is asked, and how it changes tensors.
+"""Says what an error model at network level is asked, and how it changes tensors.
 
 A member of :data:`nn.errors.registry.MODELS` is a :class:`RatedModel` with a name, in a file of its
 own.
@@ -18,7 +18,7 @@ __all__ = ["ErrorModel", "RatedModel", "bernoulli_positions", "replaced"]
 
 
 class ErrorModel:
-    """What a pass through a network asks of a fault model; by default nothing is faulty.
+    """Holds what a pass through a network asks of a fault model; by default nothing is faulty.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ class ErrorModel:
         return codes
 
     def zero_point_correction(self, codes: Tensor, bits: int) -> Tensor | None:
-        """What multiplies the zero point of a convolution's input, [C_out]; None: nothing does.
+        """Returns what multiplies the zero point of a convolution's input, [C_out]; None: nothing
+        does.
 
         An array multiplies codes, not real values, and its biases take the zero point's share back
         for the weights that were meant. Where weights are faulty inside the array, every output
@@ -152,7 +153,7 @@ class RatedModel(ErrorModel):
 
 
 def bernoulli_positions(count: int, rate: float, generator: torch.Generator) -> Tensor:
-    """Which of ``count`` independent trials succeed, sorted, int64; exact for any rate.
+    """Draws which of ``count`` independent trials succeed, sorted, int64; exact for any rate.
 
     Draws the geometric distances between successes, so that it costs as much as there are faults.
     """

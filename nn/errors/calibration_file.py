@@ -68,7 +68,7 @@ def read_calibration(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]
 
 
 class _Breach(Exception):
-    """What does not hold, without a full stop."""
+    """Holds what does not hold, without a full stop."""
 
 
 def _need(holds: object, what: str, value: Any) -> None:

@@ -33,13 +33,7 @@ from holdfast.nn.networks.spec import Network
 
 from .base import RatedModel, replaced
 from .calibration_file import FORMAT, HEADER, read_calibration
-from .exposure import (
-    KINDS,
-    ArrayShape,
-    LayerWork,
-    exposures,
-    network_work,
-)
+from .exposure import KINDS, ArrayShape, LayerWork, exposures, network_work
 from .templates import Placed, Templates
 
 __all__ = ["CalibratedFaults", "Calibration", "kind_indices"]
@@ -312,7 +306,7 @@ class CalibratedFaults(RatedModel):
 
 
 def kind_indices(layers: Sequence[LayerWork]) -> Tensor:
-    """Of `nn.errors.exposure.KINDS`, int64."""
+    """Returns indices into `nn.errors.exposure.KINDS`, int64."""
     return torch.tensor([KINDS.index(layer.kind) for layer in layers])
 
 

@@ -1,4 +1,4 @@
-"""How much of each layer there is to hit in the hardware, from the shapes of a network alone.
+"""Says how much of each layer there is to hit in the hardware, from the shapes of a network alone.
 
     layers = graph_work(graph)                      # or network_work(spec)
     share = exposures(layers, array)["weight"]      # per layer, of the structure's bits x cycles
@@ -42,7 +42,7 @@ _OVERHEAD = 45
 
 @dataclass(frozen=True)
 class ArrayShape:
-    """What a configuration says about time: rows and columns of the array, pixels that the
+    """Holds what a configuration says about time: rows and columns of the array, pixels that the
     accumulators hold.
     """
 
@@ -52,13 +52,13 @@ class ArrayShape:
 
     @classmethod
     def of(cls, config: AcceleratorConfig) -> "ArrayShape":
-        """Of an accelerator."""
+        """Makes it for an accelerator."""
         return cls(config.rows, config.cols, config.acc_depth)
 
 
 @dataclass(frozen=True)
 class LayerWork:
-    """What the array does for one layer.
+    """Holds what the array does for one layer.
 
     Attributes
     ----------

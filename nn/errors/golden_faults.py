@@ -28,7 +28,7 @@ def stored_sizes(graph: Graph) -> dict[str, int]:
 
 
 def strikes_weights(faults: ErrorModel) -> bool:
-    """Whether images of one batch share faults."""
+    """Tells whether images of one batch share faults."""
     return type(faults).weights is not ErrorModel.weights
 
 

@@ -130,12 +130,7 @@ class StuckWeightCells(RatedModel):
     name = "adsaf"
 
     def __init__(
-        self,
-        rate: float,
-        seed: int = 0,
-        *,
-        stuck_at_1: float = 0.163,
-        rounded_rate: bool = False,
+        self, rate: float, seed: int = 0, *, stuck_at_1: float = 0.163, rounded_rate: bool = False
     ) -> None:
         super().__init__(rate, seed)
         self.stuck_at_1 = checked_rate("stuck_at_1", stuck_at_1)

@@ -96,7 +96,7 @@ class Templates:
         return Templates(**{name: value.to(device) for name, value in self.arrays().items()})
 
     def arrays(self) -> dict[str, Tensor]:
-        """By name."""
+        """Returns them by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 

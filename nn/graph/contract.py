@@ -1,4 +1,4 @@
-"""What an integer graph has to hold to: the contract, its bounds, and names that are plain.
+"""Says what an integer graph has to hold to: the contract, its bounds, and names that are plain.
 
 The contract is in docs/architecture.md, "The integer contract".
 """
@@ -131,7 +131,7 @@ class Validator:
 
 
 def is_plain(value: Any, depth: int = _DEPTH) -> bool:
-    """Whether a value is what JSON can hold, nested at most so deep."""
+    """Tells whether a value is what JSON can hold, nested at most so deep."""
     if isinstance(value, dict):
         return depth > 0 and all(
             isinstance(name, str) and is_plain(part, depth - 1) for name, part in value.items()

@@ -16,7 +16,7 @@ GuardMode = Literal["bound", "zero"]
 
 @dataclass
 class GoldenOutputs:
-    """What a run computed.
+    """Holds what a run computed.
 
     Attributes
     ----------
@@ -173,7 +173,7 @@ class Golden:
         return v.clamp(node.lo, node.hi).to(torch.int8)
 
     def _bounds(self, node: ConvNode | AvgPoolNode) -> tuple[Tensor, Tensor] | None:
-        """What the output guard lets pass; None: everything."""
+        """Returns what the output guard lets pass; None: everything."""
         if self.output_guard is None:
             return None
         if self.fixed_bound is not None:

@@ -1,4 +1,4 @@
-"""What protects a run, by the names that commands take.
+"""Says what protects a run, by the names that commands take.
 
 GUARDS["bound"].golden(graph).run(codes)
 """
@@ -56,12 +56,12 @@ class GuardSettings:
 
     @property
     def on(self) -> bool:
-        """Whether anything is checked."""
+        """Tells whether anything is checked."""
         return self.output or self.input or bool(self.mode)
 
     @property
     def protection(self) -> type[Protection] | None:
-        """What the mode is of."""
+        """Returns what the mode is of."""
         return next((kind for kind in PROTECTIONS.values() if self.mode in kind.modes), None)
 
     @property

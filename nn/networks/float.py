@@ -21,7 +21,9 @@ def activate(layer: LayerSpec, x: Tensor) -> Tensor:
 
 
 def shifted(layer: LayerSpec, x: Tensor) -> Tensor:
-    """What a convolution of :func:`convolution_options` reads: an offset's padding is in it."""
+    """Returns what a convolution of :func:`convolution_options` reads: an offset's padding is in
+    it.
+    """
     if layer.offset == 0:
         return x
     before = layer.padding - layer.offset

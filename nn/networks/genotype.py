@@ -69,13 +69,7 @@ class _Cell:
     """One cell. A node may be read as it is, after a ReLU, or both: only what is read is made."""
 
     def __init__(
-        self,
-        net: Network,
-        name: str,
-        genotype: Genotype,
-        channels: int,
-        stride: int,
-        last: bool,
+        self, net: Network, name: str, genotype: Genotype, channels: int, stride: int, last: bool
     ) -> None:
         self.net, self.name, self.channels, self.stride = net, name, channels, stride
         self.inner = genotype.reduce if stride == 2 else genotype.normal

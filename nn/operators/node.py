@@ -1,4 +1,4 @@
-"""What all operations have in common: a node is one tensor and the operation that makes it.
+"""Says what all operations have in common: a node is one tensor and the operation that makes it.
 
 A member of :data:`nn.operators.registry.OPERATORS` is a subclass of :class:`Node` in a file of its
 own. Its class methods say what the operation is as a layer of real numbers, its methods what it is
@@ -127,7 +127,7 @@ class Node:
 
     @property
     def fan_in(self) -> FanIn:
-        """What one output element reads, of a node that the array computes."""
+        """Returns what one output element reads, of a node that the array computes."""
         raise NotImplementedError(self.op)
 
     def check(self, graph: Graph, sources: list["Node"]) -> None:

@@ -1,4 +1,4 @@
-"""What both poolings have in common: a square window that slides over each channel."""
+"""Says what both poolings have in common: a square window that slides over each channel."""
 
 from dataclasses import dataclass
 

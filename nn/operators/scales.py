@@ -15,7 +15,7 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a tensor is stored: real value = scale * (code - zero_point)."""
+    """Says how a tensor is stored: real value = scale * (code - zero_point)."""
 
     scale: float
     zero_point: int
@@ -40,7 +40,7 @@ class Weights:
 
 
 def image_encoding(act_bits: int) -> Encoding:
-    """How the contract stores the image."""
+    """Tells how the contract stores the image."""
     return Encoding(1 / ((1 << act_bits) - 1), -(1 << act_bits - 1))
 
 

@@ -1,4 +1,4 @@
-"""Where to clip a tensor before it is quantized."""
+"""Says where to clip a tensor before it is quantized."""
 
 import math
 from collections.abc import Mapping
@@ -46,10 +46,7 @@ def best_clip(values: Tensor, levels: int) -> Tensor:
 
 @torch.no_grad()
 def clips(
-    spec: Network,
-    tensors: Mapping[str, Tensor],
-    act_bits: int,
-    method: str = "percentile",
+    spec: Network, tensors: Mapping[str, Tensor], act_bits: int, method: str = "percentile"
 ) -> dict[str, float]:
     """The largest real value that each group of tensors stores, by the group's key.
 

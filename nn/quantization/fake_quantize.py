@@ -9,7 +9,8 @@ __all__ = ["FakeQuantize"]
 
 
 class FakeQuantize(torch.autograd.Function):
-    """What Brevitas' activation quantizers compute, with its gradients, in a third of the time.
+    """Holds what Brevitas' activation quantizers compute, with its gradients, in a third of the
+    time.
 
     With ``half_up`` ties are rounded as the integers round them: where every scale is a power of
     two they are frequent.

@@ -42,7 +42,7 @@ def learn_bounds(graph: Graph, images: NDArray[np.uint8], batch: int = 100) -> N
 
 
 def tighter_bounds(graph: Graph) -> tuple[int, int]:
-    """How many bounds of the output guard cut off more than the clamp does, and how many there are.
+    """Counts the bounds of the output guard that cut off more than the clamp does, and all of them.
 
     Only these can change an output; the others detect values that the clamp saturates anyway.
     """

@@ -19,13 +19,7 @@ from torch import Tensor, nn
 
 from holdfast.nn.errors.base import ErrorModel
 from holdfast.nn.graph.graph import Graph, ModelError
-from holdfast.nn.networks.float import (
-    FloatNetwork,
-    activate,
-    affine,
-    convolution_options,
-    shifted,
-)
+from holdfast.nn.networks.float import FloatNetwork, activate, affine, convolution_options, shifted
 from holdfast.nn.networks.spec import LayerSpec, Network, TensorGroup, tensor_groups, weighted
 from holdfast.nn.operators.registry import operator
 from holdfast.nn.operators.scales import Encoding, Weights, image_encoding
@@ -271,7 +265,7 @@ class QuantizedNetwork(nn.Module):
         return float(self._step(output)) / float(self._step(source))
 
     def _unit(self, layer: LayerSpec) -> Tensor:
-        """What 1 in the integer sums of a layer is worth behind its batch norm, [C_out]."""
+        """Returns what 1 in the integer sums of a layer is worth behind its batch norm, [C_out]."""
         step = self._step(self.groups[layer.inputs[0]])
         if count := operator(layer).averaged(layer):
             each = torch.as_tensor(step / count)

@@ -44,7 +44,7 @@ class Accuracy:
 
 
 def accuracy(predicted: Tensor, data: ImageSet) -> Accuracy:
-    """How many of the predicted classes, int64 [N], are the labels of the first N images."""
+    """Counts the predicted classes, int64 [N], that are the labels of the first N images."""
     assert data.labels is not None
     count = len(predicted)
     hits = int(np.count_nonzero(predicted.numpy() == data.labels[:count]))
@@ -54,10 +54,7 @@ def accuracy(predicted: Tensor, data: ImageSet) -> Accuracy:
 
 @torch.no_grad()
 def network_classes(
-    net: nn.Module,
-    images: NDArray[np.uint8],
-    batch: int = 500,
-    faults: ErrorModel | None = None,
+    net: nn.Module, images: NDArray[np.uint8], batch: int = 500, faults: ErrorModel | None = None
 ) -> Tensor:
     """Classes, int64 [N], that a network of pixels / 255 in float32 gives to uint8 images.
 

@@ -41,7 +41,7 @@ BITS = 8
 
 @dataclass(frozen=True)
 class Study:
-    """What all trainings of a study have in common.
+    """Holds what all trainings of a study have in common.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Study:
         return fault_model(name, rate, seed)
 
     def plan(self, name: str, training: str, seed: int) -> Plan:
-        """How a network is trained; ``training`` is float, clean or a fault model."""
+        """Tells how a network is trained; ``training`` is float, clean or a fault model."""
         title = f"{name} seed {seed} {training}"
         quantized = training != "float"
         faulty = training in self.rates
@@ -160,7 +160,7 @@ class Trainings:
         self.progress.remove_task(self.progress.task_ids[-1])
 
     def key(self, training: str) -> str:
-        """What a training depends on, the one that it starts from included."""
+        """Returns what a training depends on, the one that it starts from included."""
         kinds = ("float",) if training == "float" else ("float", training)
         lowered = [] if training == "float" else [self.study.scales, self.study.granularity]
         return digest(

@@ -24,7 +24,7 @@ __all__ = ["Plan", "augment", "fit", "image_digest", "learning_rate", "weight_di
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is trained.
+    """Says how a network is trained.
 
     Parameters
     ----------
@@ -221,7 +221,8 @@ def _freeze(net: nn.Module) -> None:
 
 @torch.no_grad()
 def _bounded(net: nn.Module, pixels: Tensor) -> bool:
-    """Whether a network is still of use after a step: the loss was that of the weights before it.
+    """Tells whether a network is still of use after a step: the loss was that of the weights before
+    it.
 
     Quantized activations hide weights of any size; but the square of none may overflow.
     """

@@ -42,10 +42,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 @options.grouped(
-    {
-        shared.SETUP: "network_name checkpoint bits weight_bits act_bits seed",
-        shared.RUN: "output",
-    }
+    {shared.SETUP: "network_name checkpoint bits weight_bits act_bits seed", shared.RUN: "output"}
 )
 def ptq(
     network_name: Annotated[str, options.text("As in nox -s train.", "--network")] = "resnet8",
@@ -92,9 +89,7 @@ def ptq(
     check_network(spec.name, spec.input_shape, spec.classes, cifar.train, *cifar.tests)
     make_folder(output)
     some = sample(cifar.train.images, 256, seed)
-    ways = list(
-        itertools.product(widths, CLIP_METHODS, GRANULARITIES, SCALES),
-    )
+    ways = list(itertools.product(widths, CLIP_METHODS, GRANULARITIES, SCALES))
     rows: list[dict[str, Any]] = []
     for (weight, act), clip, granularity, scales in tracked(ways, "quantizing"):
         largest = clips_on(net, some, act, clip)

@@ -40,7 +40,7 @@ __all__ = ["Recipe", "Trained", "train"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, quantized and lowered.
+    """Says how a network is trained, quantized and lowered.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a recipe made.
+    """Holds what a recipe made.
 
     Attributes
     ----------

@@ -55,8 +55,7 @@ def train(
     act_bits: Annotated[int | None, options.whole(2, 8, "Width of the activations alone.")] = None,
     epochs: Annotated[int, options.whole(1, MOST_EPOCHS, "Epochs in floating point.")] = 60,
     restart_epochs: Annotated[
-        int,
-        options.whole(0, MOST_EPOCHS, "After a warm restart, at half the rate."),
+        int, options.whole(0, MOST_EPOCHS, "After a warm restart, at half the rate.")
     ] = 0,
     qat_epochs: Annotated[
         int, options.whole(0, MOST_EPOCHS, "Epochs fake-quantized; 0: none.")

@@ -190,7 +190,7 @@ def write_results(data: Any) -> None:
 
 
 class _Results:
-    """What a testbench has written so far, a line of JSON each."""
+    """Holds what a testbench has written so far, a line of JSON each."""
 
     def __init__(self, path: Path, on_result: Callable[[Any], None]):
         path.write_bytes(b"")
@@ -212,7 +212,7 @@ class _Results:
 
 
 def _at_run_time(libraries: Path) -> list[str]:
-    """Where a program looks for its libraries; the usual -Wl splits a path at its commas."""
+    """Makes a program look for its libraries there; the usual -Wl splits a path at commas."""
     return ["-Xlinker", "-rpath", "-Xlinker", str(libraries)]
 
 

@@ -67,7 +67,7 @@ class Memories:
 
     @property
     def names(self) -> list[str]:
-        """By name."""
+        """Returns them by name."""
         return list(self._shapes)
 
     def read(self, name: str) -> Values:
@@ -80,11 +80,7 @@ class Memories:
         """Every word of some memories."""
         return {name: self.read(name) for name in names}
 
-    def restore(
-        self,
-        present: Mapping[str, Values],
-        wanted: Mapping[str, Values],
-    ) -> None:
+    def restore(self, present: Mapping[str, Values], wanted: Mapping[str, Values]) -> None:
         """Write the words that are not as wanted."""
         for name, words in present.items():
             for address, value in changed(words, wanted[name]):

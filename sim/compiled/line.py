@@ -61,7 +61,7 @@ class SimulatedLine:
         return data
 
     def take(self) -> bytes:
-        """What has been received so far."""
+        """Returns what has been received so far."""
         data = bytes(self._received)
         self._received.clear()
         return data

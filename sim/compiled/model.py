@@ -33,7 +33,7 @@ __all__ = ["CompiledModel", "Native", "Place", "Snapshot"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an item of the netlist lies in the model's memory.
+    """Says where an item of the netlist lies in the model's memory.
 
     Attributes
     ----------
@@ -227,7 +227,7 @@ class CompiledModel:
         return [self._items[found[position]] for position in range(count)]
 
     def native(self) -> "Native":
-        """Where the state lies, for compiled code that runs the model itself."""
+        """Returns where the state lies, for compiled code that runs the model itself."""
         library = self._library
         step, settle = (
             ctypes.cast(function, ctypes.c_void_p).value or 0

@@ -1,1 +1,1 @@
-"""What the hardware does in each cycle, from the program alone."""
+"""Says what the hardware does in each cycle, from the program alone."""

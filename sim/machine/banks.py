@@ -1,4 +1,4 @@
-"""Where tensors lie in the activation banks while a program runs.
+"""Says where tensors lie in the activation banks while a program runs.
 
 Banks are int8 arrays [bank, word, lane] of what the memories hold.
 """
@@ -65,7 +65,7 @@ def tensor(program: Program, name: str, banks: Codes) -> Codes:
 def words_of(
     netlist: Netlist, config: AcceleratorConfig, banks: Codes
 ) -> dict[str, NDArray[np.int64]]:
-    """What the memories of the netlist hold: unsigned words by memory, from banks."""
+    """Returns what the memories of the netlist hold: unsigned words by memory, from banks."""
     codes = banks.astype(np.int64) & (1 << config.act_bits) - 1
     return {name: codes[bank, :, lane] for name, bank, lane in _lanes(netlist)}
 

@@ -1,4 +1,4 @@
-"""What the accelerator computes in one descriptor's run of one image: operands, sums, codes.
+"""Says what the accelerator computes in one descriptor's run of one image: operands, sums, codes.
 
 Everything is at the level of the hardware: memory words, lanes, tiles, so that convolutions,
 poolings and copies are the same thing. ``points`` are index arrays (output_tile, pixel, column).
@@ -64,7 +64,7 @@ class Parameters:
         return wrap(word, self.guard_bits), wrap(word >> self.guard_bits, self.guard_bits)
 
     def at(self, index: Ints | tuple[Ints, ...]) -> "Parameters":
-        """Of some channels."""
+        """Selects some channels."""
         chosen = Parameters.__new__(Parameters)
         chosen.__dict__.update(self.__dict__)
         chosen.words = {name: words[index] for name, words in self.words.items()}
@@ -98,7 +98,9 @@ class LayerValues:
 
     @cached_property
     def activations(self) -> NDArray[np.int8]:
-        """What enters the array, int8 [tile, pixel, row], behind the guard and with padding."""
+        """Returns what enters the array, int8 [tile, pixel, row], behind the guard and with
+        padding.
+        """
         run, rows = self.run, self.config.rows
         addresses, pad, subs = run.inputs
         bank = self.banks[run.descriptor.input_bank]
@@ -172,7 +174,7 @@ class LayerValues:
 
     @cached_property
     def _weight_sums(self) -> Ints:
-        """Of all slices, [output_tile, column]."""
+        """Sums the weights of all slices, [output_tile, column]."""
         run = self.run
         loaded = self.weights.astype(np.int64).sum(1)
         if run.hold:
@@ -189,7 +191,7 @@ class LayerValues:
     def convolved(
         self, points: Points, sums: Ints, parameters: Parameters | None = None
     ) -> tuple[Ints, Ints]:
-        """As `codes`, before the residual."""
+        """Returns what `codes` does, before the residual."""
         run, cfg, descriptor = self.run, self.config, self.run.descriptor
         output_tile, _, col = points
         p = self.parameters.at((output_tile, col)) if parameters is None else parameters

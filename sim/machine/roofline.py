@@ -1,4 +1,4 @@
-"""Where a layer's cycles go: the share of the array's peak, and what keeps it from more.
+"""Says where a layer's cycles go: the share of the array's peak, and what keeps it from more.
 
 parts = roofline(program, step, spent)
 parts.share, parts.bound
@@ -49,12 +49,12 @@ class Roofline:
 
     @property
     def share(self) -> float:
-        """Of the peak of all multipliers in all cycles."""
+        """Returns the share of the peak of all multipliers in all cycles."""
         return self.compute / self.cycles
 
     @property
     def bound(self) -> str:
-        """What most cycles are spent on."""
+        """Returns what most cycles are spent on."""
         parts = {"compute": self.compute, "array": self.unused, **self.stalls}
         return max(parts, key=lambda name: parts[name])
 

@@ -66,5 +66,5 @@ class StationaryTimeline(DescriptorTimeline):
         return cycles, words
 
     def weight_tile(self, tile: int) -> int:
-        """Which loaded weight tile a tile uses."""
+        """Names the loaded weight tile that a tile uses."""
         return tile // self.reductions if self.hold else tile

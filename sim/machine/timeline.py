@@ -1,4 +1,4 @@
-"""When the hardware does what in one descriptor, from the program alone.
+"""Tells when the hardware does what in one descriptor, from the program alone.
 
 Cycle 0 follows the edge that accepts the start write. T is the cycle in which the dataflow holds a
 pixel's token and its address is at the bank; all other moments of a pixel are fixed distances from

@@ -79,7 +79,7 @@ class Logic:
         return net
 
     def net(self, name: str, index: int = 0) -> Net:
-        """What drives a bit of a wire."""
+        """Returns what drives a bit of a wire."""
         return self._source((name, index))
 
     def inputs(self, cell: Cell) -> list[Net]:
@@ -163,13 +163,9 @@ class Logic:
                 values.update(zip(self.pin(cell, "\\Y"), result, strict=True))
 
     def spread(
-        self,
-        changed: dict[Net, int],
-        values: Mapping[Net, int],
-        ones: int,
-        within: Container[int],
+        self, changed: dict[Net, int], values: Mapping[Net, int], ones: int, within: Container[int]
     ) -> tuple[dict[Net, int], int]:
-        """What else changes if some nets have other waveforms.
+        """Returns what else changes if some nets have other waveforms.
 
         Parameters
         ----------

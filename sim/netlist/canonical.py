@@ -13,13 +13,7 @@ import re
 
 from holdfast.gen.keywords import VERILOG_KEYWORDS
 
-from .rtlil import (
-    Cell,
-    Chunk,
-    Module,
-    Signal,
-    Wire,
-)
+from .rtlil import Cell, Chunk, Module, Signal, Wire
 
 __all__ = ["Canonical"]
 
@@ -167,7 +161,7 @@ class Canonical:
         read.parameters["\\TRANSPARENCY_MASK"] = f"{len(transparent)}'{'0' * len(transparent)}"
 
     def forward(self, read: Cell, write: Cell, old: Signal, width: int) -> Signal:
-        """What the read port sees when `write` hits its address in the same cycle."""
+        """Returns what the read port sees when `write` hits its address in the same cycle."""
         address, written = read.connections["\\ADDR"], write.connections["\\ADDR"]
         same = self.wire(1)
         self.cell(
@@ -230,7 +224,7 @@ class Canonical:
         self.registers.append((name, width, _integer(init)))
 
     def is_plain(self, name: str) -> bool:
-        """Whether Verilog takes the name as it is."""
+        """Tells whether Verilog takes the name as it is."""
         return bool(re.fullmatch(r"\\[A-Za-z]\w*", name)) and name[1:] not in VERILOG_KEYWORDS
 
     def inner_name(self, port: Wire) -> str:
@@ -243,7 +237,7 @@ class Canonical:
         return min(free, key=lambda name: (name.count("__"), name), default="")
 
     def wish(self, cell: Cell, output: Signal, whole: bool) -> str:
-        """What a register that needs a new name is best called."""
+        """Returns what a register that needs a new name is best called."""
         public = [chunk for chunk in output if chunk.wire.startswith("\\")]
         if not public:
             return "unnamed"

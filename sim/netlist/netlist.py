@@ -109,8 +109,9 @@ class Netlist:
 
     @cached_property
     def held(self) -> Mapping[str, Held]:
-        """What each register and memory is for, by name; those of which no unit says it are not in
-        it."""
+        """Returns what each register and memory is for, by name; those of which no unit says it are
+        not in it.
+        """
         states: list[FlipFlop | Memory] = [*self.flip_flops, *self.memories]
         return {state.name: state.held for state in states if state.held is not None}
 

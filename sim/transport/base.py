@@ -1,4 +1,4 @@
-"""What carries the driver's reads and writes to an accelerator.
+"""Says what carries the driver's reads and writes to an accelerator.
 
 Whatever has the methods of `Transport` will do. A kind that `holdfast run` can open is a file with
 a function of a `Link`, listed in `sim.transport.registry`.
@@ -43,7 +43,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class Link:
-    """What a transport is opened with.
+    """Holds what a transport is opened with.
 
     Attributes
     ----------

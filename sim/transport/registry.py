@@ -12,10 +12,7 @@ from .simulated import open_simulated
 
 __all__ = ["TRANSPORTS", "open_transport", "transport_name"]
 
-TRANSPORTS: dict[str, Callable[[Link], Transport]] = {
-    "serial": open_serial,
-    "sim": open_simulated,
-}
+TRANSPORTS: dict[str, Callable[[Link], Transport]] = {"serial": open_serial, "sim": open_simulated}
 """What opens an accelerator, by the name that stands before a colon."""
 
 

@@ -23,11 +23,7 @@ try:
 except ImportError:
     TerminalError = OSError  # type: ignore[assignment, misc]
 
-__all__ = [
-    "ByteStream",
-    "UartTransport",
-    "open_serial",
-]
+__all__ = ["ByteStream", "UartTransport", "open_serial"]
 
 _WORD = 4
 _BURST = 128
@@ -196,7 +192,7 @@ class UartTransport:
 
     @contextmanager
     def _line(self) -> Iterator[None]:
-        """What goes wrong at the port is a BusError."""
+        """Returns what goes wrong at the port is a BusError."""
         try:
             yield
         except (OSError, TerminalError) as error:

@@ -5,15 +5,7 @@ import json
 import pytest
 
 import holdfast.fault.__main__ as command
-from holdfast.api import (
-    Accelerator,
-    Estimate,
-    HoldfastError,
-    compare,
-    inject,
-    load,
-    read,
-)
+from holdfast.api import Accelerator, Estimate, HoldfastError, compare, inject, load, read
 from holdfast.base.command import run
 
 FEW = {"faults": 60, "minimum": 5, "seed": 3, "processes": 1}

@@ -8,12 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.base.errors import HoldfastError
-from holdfast.base.files import (
-    make_folder,
-    make_room,
-    read_json,
-    write_atomically,
-)
+from holdfast.base.files import make_folder, make_room, read_json, write_atomically
 
 
 def test_written_whole(tmp_path):

@@ -20,11 +20,7 @@ threading.Thread(target=lambda: run_tool({TOOL!r}, capture=False)).start()
 
 
 def test_a_tool_runs_as_it_would_alone(tmp_path):
-    done = run_tool(
-        ["/bin/sh", "-c", "pwd; cat; echo $A >&2; exit 7"],
-        tmp_path,
-        env={"A": "b c"},
-    )
+    done = run_tool(["/bin/sh", "-c", "pwd; cat; echo $A >&2; exit 7"], tmp_path, env={"A": "b c"})
     assert (done.returncode, done.stdout, done.stderr) == (7, f"{tmp_path}\n", "b c\n")
     assert run_tool(["/bin/sh", "-c", "kill -9 $$"]).returncode == -signal.SIGKILL
     assert run_tool(["no-such-program"]).returncode == 127

@@ -22,12 +22,7 @@ from holdfast.base.files import make_folder, write_atomically
 from holdfast.constraints.boards import Board, board_names, find_board
 from holdfast.constraints.families.nextpnr import NextpnrFamily
 from holdfast.constraints.families.registry import FAMILIES
-from holdfast.constraints.flow.bitstream import (
-    Placed,
-    check_fit,
-    place,
-    synthesize_board,
-)
+from holdfast.constraints.flow.bitstream import Placed, check_fit, place, synthesize_board
 from holdfast.constraints.flow.place_flow import NotRouted
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -72,10 +72,7 @@ def former(samples: list[Sample], weights: NDArray, images: int) -> tuple[NDArra
 
 
 def _judged(samples: list[Sample], weights: NDArray, truth: float, **what: Any) -> Point:
-    found = {
-        "now": interval(samples, weights),
-        "former": former(samples, weights, what["images"]),
-    }
+    found = {"now": interval(samples, weights), "former": former(samples, weights, what["images"])}
     return what | {
         f"{name} {key}": float(value.mean())
         for name, (low, high) in found.items()

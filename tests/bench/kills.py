@@ -27,12 +27,7 @@ import typer
 from holdfast.base.command import run
 from holdfast.base.console import console
 from holdfast.base.files import write_json
-from holdfast.base.options import (
-    LAST_SEED,
-    number,
-    path,
-    whole,
-)
+from holdfast.base.options import LAST_SEED, number, path, whole
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

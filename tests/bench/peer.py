@@ -38,12 +38,7 @@ from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.workers import golden_runs, run_units
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
-from holdfast.fault.peers.shortcuts import (
-    EXACT,
-    STRUCTURES,
-    Shortcuts,
-    convolutions,
-)
+from holdfast.fault.peers.shortcuts import EXACT, STRUCTURES, Shortcuts, convolutions
 from holdfast.fault.results.summary import FAILURES, summarize
 from holdfast.fault.results.tables import percent, ratio
 from holdfast.fault.sampling.plan import Plan
@@ -220,11 +215,7 @@ def _row(first: str, second: str, kind: str, structure: str, **values: Any) -> d
 
 
 def _failed(
-    tables: list[pa.Table],
-    structure: str,
-    effects: tuple[str, ...],
-    images: int,
-    layer: str = "",
+    tables: list[pa.Table], structure: str, effects: tuple[str, ...], images: int, layer: str = ""
 ) -> NDArray[np.bool_]:
     """Which faults of a structure (and layer) failed on which images, bool [fault, image]."""
     wanted = ["structure", "layer", "number", "image", "effect"]

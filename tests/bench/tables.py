@@ -55,7 +55,7 @@ TABLES = {
         "docs/researcher.md",
         lambda content: {key: content[key] for key in ("repetitions", "seed", "groups")},
         _intervals,
-    ),
+    )
 }
 
 

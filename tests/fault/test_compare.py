@@ -6,12 +6,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from holdfast.base.paired import (
-    Pairs,
-    change,
-    combined,
-    independent,
-)
+from holdfast.base.paired import Pairs, change, combined, independent
 from holdfast.base.statistics import Sample, share
 
 

@@ -7,13 +7,7 @@ from amaranth.lib.wiring import Out
 
 from holdfast.gen.accelerator import Accelerator
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.roles import (
-    Held,
-    Kind,
-    Role,
-    at,
-    state_of,
-)
+from holdfast.gen.roles import Held, Kind, Role, at, state_of
 
 
 class Cell(wiring.Component):

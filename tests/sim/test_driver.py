@@ -23,13 +23,7 @@ from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.line import SimulatedLine
 from holdfast.sim.compiled.model import CompiledModel
-from holdfast.sim.driver import (
-    REGISTER,
-    Accelerator,
-    AcceleratorError,
-    check_status,
-    control_word,
-)
+from holdfast.sim.driver import REGISTER, Accelerator, AcceleratorError, check_status, control_word
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.netlist.netlist import Netlist

@@ -12,13 +12,7 @@ import pytest
 import torch
 
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.layout import (
-    DESCRIPTOR,
-    REGISTERS,
-    Descriptor,
-    Region,
-    Status,
-)
+from holdfast.gen.layout import DESCRIPTOR, REGISTERS, Descriptor, Region, Status
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.random_graph import random_graph

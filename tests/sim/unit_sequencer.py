@@ -2,12 +2,7 @@
 
 import cocotb
 
-from holdfast.gen.layout import (
-    DESCRIPTOR,
-    DESCRIPTOR_STRIDE,
-    Descriptor,
-    Status,
-)
+from holdfast.gen.layout import DESCRIPTOR, DESCRIPTOR_STRIDE, Descriptor, Status
 from holdfast.gen.units.sequencer import Sequencer
 from holdfast.sim.cocotb.build import parameters
 from tests.sim.units import Cycles, config, pack_layer

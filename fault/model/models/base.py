@@ -1,4 +1,4 @@
-"""What a fault model says: which faults there are, what they are called and what they do."""
+"""Says what a fault model says: which faults there are, what they are called and what they do."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class FaultModel(ABC):
 
     @property
     def single(self) -> bool:
-        """Whether every fault inverts one bit once."""
+        """Tells whether every fault inverts one bit once."""
         return False
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What a mapping is given and what it makes of it."""
+"""Says what a mapping is given and what it makes of it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -26,11 +26,7 @@ from holdfast.sim.transport.serial import UartTransport
 
 pytestmark = pytest.mark.slow
 
-BOARDS = [
-    "icebreaker",
-    "tangnano20k",
-    "ulx3s",
-]
+BOARDS = ["icebreaker", "tangnano20k", "ulx3s"]
 
 
 @pytest.fixture(scope="module", params=BOARDS)

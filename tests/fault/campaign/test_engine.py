@@ -15,12 +15,7 @@ from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
-from holdfast.nn.graph.guard_modes import (
-    GUARD_OFF,
-    GUARD_ON,
-    GUARDS,
-    GuardSettings,
-)
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GUARDS, GuardSettings
 from tests.fault.tiny import CONFIG, FIXED, fixed_netlist, graph, images, netlist, program
 
 

@@ -7,11 +7,7 @@ import pytest
 import torch
 
 from holdfast.base.errors import HoldfastError
-from holdfast.fault.injection.layerwise import (
-    inject,
-    layer_cycles,
-    observe,
-)
+from holdfast.fault.injection.layerwise import inject, layer_cycles, observe
 from holdfast.fault.injection.observation import Ending
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site

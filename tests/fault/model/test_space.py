@@ -1,10 +1,6 @@
 import pytest
 
-from holdfast.fault.model.space import (
-    STRUCTURES,
-    FaultSpace,
-    structure_of,
-)
+from holdfast.fault.model.space import STRUCTURES, FaultSpace, structure_of
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.netlist.netlist import FlipFlop

@@ -14,12 +14,7 @@ from PIL import Image
 from holdfast.base.errors import HoldfastError
 from holdfast.nn.data import cifar as data
 from holdfast.nn.data.batches import read_batch
-from holdfast.nn.data.cifar import (
-    download,
-    find_data,
-    generated_images,
-    load_cifar10,
-)
+from holdfast.nn.data.cifar import download, find_data, generated_images, load_cifar10
 from holdfast.nn.data.cifar import test_images as quick_images
 
 

@@ -10,13 +10,7 @@ from scipy import stats
 from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.nn.errors.empirical import CalibratedFaults, Calibration
-from holdfast.nn.errors.exposure import (
-    KINDS,
-    ArrayShape,
-    exposures,
-    graph_work,
-    network_work,
-)
+from holdfast.nn.errors.exposure import KINDS, ArrayShape, exposures, graph_work, network_work
 from holdfast.nn.errors.registry import fault_model
 from holdfast.nn.errors.templates import Templates
 from holdfast.nn.graph.shipped import load_network

@@ -8,19 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.nn.graph.golden import (
-    Golden,
-    classes,
-    confidences,
-    round_shift,
-)
-from holdfast.nn.graph.graph import (
-    AddNode,
-    AvgPoolNode,
-    ConvNode,
-    Graph,
-    InputNode,
-)
+from holdfast.nn.graph.golden import Golden, classes, confidences, round_shift
+from holdfast.nn.graph.graph import AddNode, AvgPoolNode, ConvNode, Graph, InputNode
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from tests.nn.rescaling import rescaling

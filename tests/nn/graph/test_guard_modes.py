@@ -4,13 +4,7 @@ import pytest
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.graph.guard_modes import (
-    GUARD_OFF,
-    GUARD_ON,
-    GUARDS,
-    guard_name,
-    named_guard,
-)
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GUARDS, guard_name, named_guard
 
 LEARNT = AcceleratorConfig()
 FIXED = AcceleratorConfig(learnt_bounds=False)

@@ -13,14 +13,7 @@ from holdfast.nn.networks.spec import Network
 from holdfast.nn.quantization.quantized import QuantizedNetwork
 from holdfast.nn.training import loop as training
 from holdfast.nn.training.checkpoint import read_checkpoint, write_checkpoint
-from holdfast.nn.training.loop import (
-    Plan,
-    augment,
-    fit,
-    image_digest,
-    learning_rate,
-    weight_digest,
-)
+from holdfast.nn.training.loop import Plan, augment, fit, image_digest, learning_rate, weight_digest
 
 
 def tiny() -> Network:

@@ -3,12 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.sim.cocotb.build import (
-    SimulationError,
-    _at_run_time,
-    build_cocotb,
-    run_cocotb,
-)
+from holdfast.sim.cocotb.build import SimulationError, _at_run_time, build_cocotb, run_cocotb
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.tools import find_tools
 from holdfast.sim.verilate import link

@@ -9,7 +9,4 @@ def test_register_is_not_its_copy(tmp_path):
         "VL_IN8(clk,0,0);",
     )
     (tmp_path / "Vmodel___024root.h").write_text("\n".join(lines))
-    assert storage_members(tmp_path) == {
-        "unit__weight": "top__DOT__unit___05Fweight",
-        "clk": "clk",
-    }
+    assert storage_members(tmp_path) == {"unit__weight": "top__DOT__unit___05Fweight", "clk": "clk"}

@@ -33,11 +33,7 @@ class Mixed(wiring.Component):
             below.eq(self.a < self.b),
             product.eq((self.a * self.b) ^ self.a),
         ]
-        m.d.comb += [
-            self.sum_out.eq(total),
-            self.below_out.eq(below),
-            self.product_out.eq(product),
-        ]
+        m.d.comb += [self.sum_out.eq(total), self.below_out.eq(below), self.product_out.eq(product)]
         return m
 
 

@@ -6,12 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.base.errors import HoldfastError
-from holdfast.sim.netlist.netlist import (
-    FlipFlop,
-    Memory,
-    Netlist,
-    Port,
-)
+from holdfast.sim.netlist.netlist import FlipFlop, Memory, Netlist, Port
 from tests.sim.small import FLIP_FLOPS, MEMORIES, Small
 
 
