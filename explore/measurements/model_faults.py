@@ -106,8 +106,8 @@ class ModelFaults(Measured):
 
     def run(self) -> dict[str, Any]:
         """Returns, by guard, ``sdc1`` against that guard's own fault-free classes, and the
-        ``accuracy`` under faults and without where there are labels; against the first guard ``prevented``,
-        ``caused``, ``difference`` and ``ratio``.
+        ``accuracy`` under faults and without where there are labels; against the first guard
+        ``prevented``, ``caused``, ``difference`` and ``ratio``.
         """
         graph = load(self.network)
         images = some_images(self.data, self.images, self.seed)

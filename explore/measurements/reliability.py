@@ -65,7 +65,8 @@ class Campaign(Measured):
 
     def run(self) -> dict[str, Any]:
         """Returns, by guard, shares of the whole space and of :data:`ACTIVATIONS` alone, with
-        intervals; against the first guard what `fault.results.summary.compare` says of the same faults.
+        intervals; against the first guard what `fault.results.summary.compare` says of the
+        same faults.
         """
         graph = load(self.network)
         images = images_for(graph, self.data, self.images, self.seed)
