@@ -15,7 +15,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,7 @@ def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> 
         act_bits=cfg.act_bits,
         weight_bits=cfg.weight_bits,
         acc_bits=cfg.acc_bits,
-        guard=asdict(first.ended.manifest.guard),
+        guard=first.ended.manifest.guard.values,
         provenance={
             "campaigns": [campaign.provenance() for campaign in campaigns],
             "versions": versions(),

@@ -50,6 +50,6 @@ def test_layers_and_upsets_with_progress():
 
 
 def test_a_layer_that_is_not_there():
-    assert chosen_steps(program(), []) == program().steps
+    assert chosen_steps(program(), []) == list(program().steps)
     with pytest.raises(HoldfastError, match=r"has no layer 'x'; it has a, b, d, logits\."):
         chosen_steps(program(), ["a", "x"])
