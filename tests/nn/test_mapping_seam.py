@@ -15,6 +15,7 @@ from holdfast.nn.graph.golden import Golden
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import Accelerator
+from holdfast.sim.machine.schedule import TIMELINES
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests.fault.tiny import CONFIG
 from tests.sim.small_graphs import small_graph
@@ -39,6 +40,7 @@ def test_a_dataflow_without_a_mapping():
 def test_a_made_up_mapping_runs(monkeypatch):
     monkeypatch.setitem(MAPPINGS, "tile_by_tile", tile_by_tile)
     monkeypatch.setitem(DATAFLOWS, "tile_by_tile", WeightStationary)
+    monkeypatch.setitem(TIMELINES, "tile_by_tile", TIMELINES["weight_stationary"])
     graph, codes = small_graph(OTHER, 3, ["conv", "residual"], (3, 4, 4))
     program, usual = compile_graph(graph, OTHER), compile_graph(graph, CONFIG)
     tiles = [descriptor.co_tiles for step in program.steps for descriptor in step.descriptors]
