@@ -22,7 +22,7 @@ from holdfast.fault.campaign import campaign as engine
 from holdfast.nn.data.cifar import Cifar10, ImageSet
 from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.registry import network
-from holdfast.nn.training import ftt, ptq, train
+from holdfast.nn.training import ftt, ptq, recipe, train
 from holdfast.nn.training.checkpoint import write_checkpoint
 from holdfast.sim.machine.schedule import Schedule
 from tests.fault.tiny import CONFIG, graph, images, netlist, program
@@ -166,7 +166,7 @@ def stop_where_work_begins(monkeypatch) -> None:
         monkeypatch.setattr(room, "load_cifar10", known_data(room.load_cifar10, data))
     monkeypatch.setattr(ptq, "clips_on", begins)
     monkeypatch.setattr(train, "download", begins)
-    monkeypatch.setattr(train, "FloatNetwork", begins)
+    monkeypatch.setattr(recipe, "FloatNetwork", begins)
     monkeypatch.setattr(ftt, "_Bench", begins)
 
 

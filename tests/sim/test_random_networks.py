@@ -13,7 +13,9 @@ NETWORKS = 40
 
 
 def test_every_value_of_a_configuration_is_drawn():
-    assert RANGES.keys() | CHOICES.keys() == {f.name for f in dataclasses.fields(AcceleratorConfig)}
+    others = {"dataflow", "protections"}  # Of each there is one that changes no number.
+    fields = {f.name for f in dataclasses.fields(AcceleratorConfig)}
+    assert RANGES.keys() | CHOICES.keys() == fields - others
     drawn = [random_config(seed) for seed in range(300)]
     for name, ends in (RANGES | CHOICES).items():
         found = {getattr(config, name) for config in drawn}
