@@ -1,5 +1,7 @@
 """Long tests run with ``--all``, as CI does: ``nox -s tests -- --all``."""
 
+from collections import Counter
+
 import pytest
 
 
@@ -8,12 +10,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the long tests, of which ``keep`` parameter sets are run."""
     # Who names a test, or chooses by a mark, wants what is named.
     if config.getoption("--all") or config.getoption("-m") != "not slow":
         return
     if any("::" in argument for argument in config.args):
         return
-    long = [item for item in items if item.get_closest_marker("long")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    kept: Counter[str] = Counter()
+    chosen, left = [], []
+    for item in items:
+        mark = item.get_closest_marker("long")
+        function = item.nodeid.partition("[")[0]
+        kept[function] += 1
+        enough = mark is not None and kept[function] > mark.kwargs.get("keep", 0)
+        (left if enough else chosen).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = chosen

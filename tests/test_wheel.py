@@ -88,6 +88,7 @@ def test_rooms_are_found_beside_a_users_own(python, place):
     assert str(python.parent.parent) in told
 
 
+@pytest.mark.long
 def test_the_command(python, place):
     (place / "my.toml").write_text("rows = 2\ncols = 2\n")
     holdfast = python.with_name("holdfast")

@@ -21,6 +21,7 @@ def chip():
     return Accelerator(config="chip.toml")
 
 
+@pytest.mark.long
 def test_it_is_what_the_command_finds(network, chip, place, monkeypatch):
     """Which writes its figures as JSON."""
     campaign = inject(network, chip, **FEW, folder="mine")
@@ -56,6 +57,7 @@ def test_tables_and_plots(network, chip):
     assert "<svg" in figure.svg()
 
 
+@pytest.mark.long
 def test_a_comparison_is_fault_by_fault(network):
     off = inject(network, Accelerator(config="chip.toml"), **FEW, structures=["partial_sum"])
     on = inject(

@@ -78,6 +78,7 @@ def check_mutations(place, count, seed, fresh, capsys):
         assert told.count("\n") == bool(told) and (not told or ": made anew." in told)
 
 
+@pytest.mark.long
 def test_mutations(tmp_path, fresh, capsys):
     check_mutations(tmp_path, 2000, 1, fresh, capsys)
 

@@ -134,6 +134,7 @@ class Dying(Counted):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_processes_that_die_again_and_again_are_one_sentence(tmp_path, store):
     with pytest.raises(HoldfastError, match="measuring processes died again and again"):
         measure([Dying(1, tmp_path)], store, jobs=2)

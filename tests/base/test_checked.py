@@ -43,6 +43,7 @@ def check_mutations(path, count, seed):
     assert refused > count / 2
 
 
+@pytest.mark.long
 def test_mutations(tmp_path):
     check_mutations(tmp_path / "x.json", 2000, 1)
 

@@ -84,6 +84,7 @@ def test_a_command_without_its_extra_ends_in_a_sentence(name, missing, extra, tm
     )
 
 
+@pytest.mark.long
 def test_verilog_is_generated_without_any_extra(tmp_path):
     (tmp_path / "my.toml").write_text("rows = 2\ncols = 2\n")
     program = (

@@ -137,6 +137,7 @@ def test_a_finished_campaign_on_a_read_only_disk(files, command, monkeypatch, mo
         assert "Read-only file system" in complaint
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("name", ["comparison.json", "digests.json"])
 def test_a_disk_that_is_full_in_the_end(files, command, monkeypatch, name):
     """Whichever file is refused: one sentence, the old one is still there, and all goes on."""

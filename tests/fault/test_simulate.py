@@ -51,6 +51,7 @@ def command(files, *options):
     return CliRunner().invoke(simulate.app, arguments, catch_exceptions=True)
 
 
+@pytest.mark.long
 def test_summary_holds_what_was_printed(files):
     result = command(files, "--seed", "4")
     assert result.exit_code == 0, result.output
@@ -96,6 +97,7 @@ def test_listing_simulates_nothing(files):
     assert not files.output.exists()
 
 
+@pytest.mark.long
 def test_accelerator_without_guard(files):
     result = command(files, "--config", files.bare, "--faults", "0")
     assert result.exit_code == 0, result.output
@@ -175,6 +177,7 @@ def test_images_of_another_size(files, capsys, monkeypatch):
     assert not files.output.exists()
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     ("fault", "message"),
     [

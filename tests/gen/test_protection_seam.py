@@ -143,6 +143,7 @@ class Struck(CompiledBus):
         return super().wait_interrupt(limit)
 
 
+@pytest.mark.long
 def test_the_driver_switches_it_and_reads_its_alarm_by_name(known, netlist):
     program, image = compile_graph(graph(), PROTECTED), images()[:1]
     bus = Struck(CompiledModel(netlist))

@@ -10,6 +10,7 @@ from holdfast.gen.verilog import REFERENCES, emit
 RTL = Path(__file__).parents[2] / "rtl"
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("name", REFERENCES)
 def test_released_verilog_is_current(name):
     assert AcceleratorConfig.from_toml(RTL / f"{name}.toml") == REFERENCES[name]

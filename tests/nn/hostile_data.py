@@ -11,7 +11,6 @@ import io
 import json
 import pickle
 import random
-import resource
 import signal
 import struct
 import sys
@@ -29,6 +28,7 @@ from PIL import Image
 from holdfast.base.errors import HoldfastError
 from holdfast.nn.data.cifar import CLASSES, load_cifar10
 from holdfast.nn.data.pictures import read_picture
+from tests.nn.mutations import peak
 
 SHAPES = ["(1000000000000,)", "(3, 3, 32, 32)", "(1099511627776, 0)", "(-1, 3, 32, 32)", "()",
           "(True,)", "(3, 3, 32, 31)", "(0, 3, 32, 32)", "[3]", "(3.0,)", "None",
@@ -342,7 +342,7 @@ def main(count, seed, folder):
             attempt(name, lambda: load_cifar10(folder))
     for number in range(count):
         attempt(f"input {number} of seed {seed}", hostile.load)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    most = peak() / 2**20
     print(json.dumps({**outcomes, "wrong": wrong, "slowest": slowest, "megabytes": most}))
 
 

@@ -127,11 +127,11 @@ def survey(read: Callable[[Path], None], mutants: Iterable[bytes], folder: Path)
     strangers = sorted(str(p) for p in folder.rglob("*") if p != path)
     return {
         "taken": taken, "refused": refused, "wrong": wrong, "strangers": strangers,
-        "peak": _peak(),
+        "peak": peak(),
     }  # fmt: skip
 
 
-def _peak() -> int:
+def peak() -> int:
     """Most bytes of memory so far; getrusage would count those of the process that started this."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:", 1)[1].split()[0]) << 10

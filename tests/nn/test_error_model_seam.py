@@ -61,6 +61,7 @@ def test_it_has_a_name_and_a_parameter(spec):
         fault_model("lots", 0.5)
 
 
+@pytest.mark.long
 def test_an_exploration_measures_it(spec, tmp_path):
     path = tmp_path / "small.safetensors"
     random_graph(spec, seed=3, act_bits=4, weight_bits=4, multiplier_bits=8).save(path)
@@ -71,6 +72,7 @@ def test_an_exploration_measures_it(spec, tmp_path):
     assert every > 0.5
 
 
+@pytest.mark.long
 def test_a_network_is_trained_under_it(spec, tmp_path):
     rng = np.random.default_rng(1)
     images = rng.integers(0, 256, (160, 3, 32, 32)).astype(np.uint8)

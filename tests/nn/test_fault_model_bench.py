@@ -8,6 +8,7 @@ from holdfast.base.command import run
 from tests.bench import faultmodels
 
 
+@pytest.mark.long
 def test_ratios_by_model(tmp_path, monkeypatch):
     options = ["--network", "lenet5", "--batch", "4", "--images", "4", "--repeats", "1"]
     monkeypatch.setattr("sys.argv", ["faultmodels", *options, "--output", str(tmp_path)])

@@ -13,6 +13,7 @@ from tests.base.living import IMPORTABLE
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     "count", [2000, pytest.param(20_000, marks=pytest.mark.slow)], ids=["2000", "20000"]
 )

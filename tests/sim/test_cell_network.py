@@ -27,6 +27,7 @@ RESIDENT = AcceleratorConfig(
 )  # fmt: skip
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("config", [STREAMED, RESIDENT], ids=["streamed", "no multipliers"])
 def test_all_primitives(config):
     """Normal cell and two of stride 2; logits of the NumPy reference, cycles of the model."""

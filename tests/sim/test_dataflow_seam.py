@@ -80,6 +80,7 @@ def network():
 CODES = np.random.default_rng(1).integers(-128, 128, (1, 3, 5, 5)).astype(np.int8)
 
 
+@pytest.mark.long
 def test_it_is_bit_exact_in_exactly_the_predicted_cycles():
     program = compile_graph(network(), CONFIG)
     assert isinstance(Schedule(program).runs[0], RegisteredTimeline)
@@ -94,6 +95,7 @@ def test_it_is_bit_exact_in_exactly_the_predicted_cycles():
         assert predicted.total() == step_cycles(usual, other).total() + step.count
 
 
+@pytest.mark.long
 def test_its_timeline_tells_when_outputs_are_written():
     program = compile_graph(network(), CONFIG)
     netlist = Netlist.of(Accelerator(CONFIG), "registered")

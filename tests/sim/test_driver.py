@@ -134,6 +134,7 @@ def test_guard(netlist, graph, program, zero):
     assert accelerator.counters()["guard_output"] == 0
 
 
+@pytest.mark.long
 def test_fixed_bounds(graph):
     config = CONFIG.with_(learnt_bounds=False)
     accelerator = Accelerator(over_axi(accelerator_netlist(config)))

@@ -90,6 +90,7 @@ def script(program, codes, guard) -> list[tuple[int, int, int]]:
 LANGUAGES = [pytest.param("2005", marks=pytest.mark.slow), "2012"]
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("late", [False, True], ids=["reset_from_0", "later_reset"])
 @pytest.mark.parametrize("name", REFERENCES)
@@ -114,6 +115,7 @@ def test_a_network_from_x(name, late, language, tmp_path):
     assert not data
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("language", ["2005", "2012"])
 def test_a_serial_port_compiles(language, tmp_path):
     config = AcceleratorConfig(rows=2, cols=2)

@@ -164,6 +164,7 @@ def make_case(config, seed: int, operations=None, guard=None, at_once=False, sha
     return Case(compile_graph(graph, config), codes, tensors, guard, at_once, counts)
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_layers(name, tmp_path):
     """Every operation at least once, in random networks."""

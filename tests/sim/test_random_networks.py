@@ -24,6 +24,7 @@ def test_every_value_of_a_configuration_is_drawn():
 
 
 # The largest accelerator takes minutes.
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     "seed", [0, 2, 3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, *range(4, 24)))]
 )
@@ -31,6 +32,7 @@ def test_random_networks(seed):
     check(random_config(seed), seed)
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     "bits", [1, 7, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 7))]
 )
@@ -43,6 +45,7 @@ def test_random_state_before_reset(seed):
     check(random_config(seed), seed, scrambled=True)
 
 
+@pytest.mark.long
 def test_the_upper_half_of_the_largest_memory_of_weights():
     """Streamed weights go there; the bus reaches as far as the memory does."""
     config = random_config(3).with_(

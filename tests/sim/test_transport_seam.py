@@ -67,6 +67,7 @@ def test_places_of_every_form():
     assert transport_name("counting:here") == "serial"
 
 
+@pytest.mark.long
 def test_the_driver_runs_over_it(opened, graph):
     accelerator = Accelerator(open_transport(Link("counting:here", CONFIG)))
     accelerator.load(compile_graph(graph, CONFIG))

@@ -97,6 +97,7 @@ def test_skew(lanes, reverse):
     bench(Skew(lanes, signed(3), reverse), "guard", unit="skew", width=3, **shapes)
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("guard", [{}, {"learnt_bounds": False}, {"guard": False}])
 @sized("2x5", "3x2")
 def test_input_stage(size, guard):
@@ -108,6 +109,7 @@ def test_accumulator(values):
     bench(AccumulatorLane(config(act_bits=4, weight_bits=4, **values)), "accumulator")
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     "values",
     [
@@ -143,5 +145,6 @@ def test_sequencer():
     bench(Sequencer(narrow, 9), "sequencer", drain=9)
 
 
+@pytest.mark.long
 def test_axi():
     bench(AxiSubordinate(), "axi")

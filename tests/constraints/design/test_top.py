@@ -21,6 +21,7 @@ from holdfast.sim.transport.serial import UartTransport
 DIVISOR = 4
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     "name", ["icebreaker", pytest.param("tangnano20k", marks=pytest.mark.slow)]
 )

@@ -66,6 +66,7 @@ def design(shapes):
     return f"module top (input clk{given}{ports});\n{text}endmodule\n", tuple(found)
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("family", CELLS)
 def test_memories(family, tmp_path):
     """Every word read is the one written, and one read while it is written where any will do is
@@ -136,6 +137,7 @@ def start(family, text):
     ).step()
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     ("family", "cell"),
     [

@@ -46,6 +46,7 @@ def iteration(number, conflicts):
     return f"echo '{line}' >> {LOG}"
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     ("last", "told"),
     [

@@ -21,6 +21,7 @@ endmodule
 """
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     ("family", "registers"), [("ecp5", 16), ("xc7", 0), ("xcup", 16), ("ice40", 0)]
 )

@@ -55,6 +55,7 @@ def stored(engine, run, after):
     return tensor(program, target, banks).ravel()
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("role", COVERED, ids=lambda role: role.name.lower())
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 def test_all_bits_of_a_role_in_all_cycles(layer, role):

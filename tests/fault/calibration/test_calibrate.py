@@ -86,6 +86,7 @@ def test_rates_lean_towards_the_common_one():
     assert rates[0, 2] == 0 and (rates[1] == 0).all()
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("guard", [GUARD_OFF, GUARD_ON], ids=["off", "on"])
 def test_a_pattern_in_its_own_place_does_what_the_fault_did(files, command, guard):  # noqa: F811
     setting = "bound" if guard == GUARD_ON else "off"
@@ -206,6 +207,7 @@ def test_layers_without_patterns_are_left_out(files, model):  # noqa: F811
     assert expected > 0 and left == pytest.approx({"dense": expected})
 
 
+@pytest.mark.long
 def test_what_cannot_be_fitted(files, command):  # noqa: F811
     few = ("--processes", "1", "--minimum", "5", "--faults", "10", "--structures", "weight")
     target = files.folder / "model.npz"

@@ -195,6 +195,7 @@ def test_a_guard_that_is_off_detects_nothing(engine):
         assert result.detected == (guard.output or guard.input)
 
 
+@pytest.mark.long
 def test_registers_are_dead_after_an_inference():
     """Every register bit is flipped in the idle accelerator; only live ones change what follows."""
     inference = RtlSession(program(), netlist(), GUARD_OFF, 16)

@@ -194,6 +194,7 @@ def check_mutations(tmp_path, count, seed):
     return endings
 
 
+@pytest.mark.long
 def test_mutations(tmp_path):
     endings = check_mutations(tmp_path, 2000, 1)
     assert min(endings.values()) > 50

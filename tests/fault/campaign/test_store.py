@@ -226,6 +226,7 @@ def check_mutations(folder, count, seed):
     return endings
 
 
+@pytest.mark.long
 def test_mutations(folder):
     endings = check_mutations(folder, 2000, 1)
     assert endings["again"] > 300 and endings["refused"] > 100

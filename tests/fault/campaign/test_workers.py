@@ -232,6 +232,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_killed_parent_resumes(finished, tmp_path):
     import pickle
 
@@ -294,6 +295,7 @@ def test_rounds_double_and_hold_every_unit(space, schedule):
     assert [sum(unit.structure == "weight" for unit in part) for part in rounds] == [1, 1, 2, 4]
 
 
+@pytest.mark.long
 def test_dask_worker_killed_midway(finished, tmp_path):
     """Two Dask workers, one killed while it works: the shards are those of local processes."""
     from distributed import LocalCluster

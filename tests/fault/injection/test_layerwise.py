@@ -196,6 +196,7 @@ def test_input_word_corrupts_the_layer_and_the_residual_that_reads_it_again(refe
         assert result.effect == expected, str(fault)
 
 
+@pytest.mark.long
 def test_order_does_not_matter_and_a_fresh_accelerator_agrees(space, cycles):
     faults = sample(space, cycles, images=2, count=0, minimum=5, seed=4)
     results = inject(build(), program(), images(), faults, GUARD_ON)
@@ -208,6 +209,7 @@ def test_order_does_not_matter_and_a_fresh_accelerator_agrees(space, cycles):
         ) == [result]
 
 
+@pytest.mark.long
 def test_registers_are_dead_when_idle(reference):
     """Flips every register bit before the host's writes: only live ones disturb the run."""
     faults = [
@@ -228,6 +230,7 @@ def test_registers_are_dead_when_idle(reference):
     assert all("layer" in netlist().held[name].live for name in disturbed), disturbed
 
 
+@pytest.mark.long
 def test_guard_off_detects_nothing_and_its_own_bits_give_false_alarms(space, cycles):
     faults = sample(space, cycles, counts={"weight": 25, "guard": 15, "accumulators": 10}, seed=2)
     faults += [

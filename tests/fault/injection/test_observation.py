@@ -18,6 +18,7 @@ def modules(*folders):
     return [".".join(("holdfast", *p.relative_to(ROOT).with_suffix("").parts)) for p in files]
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
     ("name", "absent"),
     [

@@ -26,6 +26,7 @@ def test_first_divergence(build, tmp_path):
     assert again.faulty.stat().st_size > 0
 
 
+@pytest.mark.long
 def test_a_flip_that_nothing_reads(build, tmp_path):
     again = replay(build, program(), images(), "b/i0/c100/weights__lane_0[511][0]", tmp_path)
     assert again.divergence == ()

@@ -68,6 +68,7 @@ def netlist():
     return accelerator_netlist(CONFIG)
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("channels", [4, 3], ids=["even", "a row unused"])
 @pytest.mark.parametrize("stuck", [(0, 1, 6, 1), (1, 0, 7, 1), (1, 2, 3, 0)], ids=str)
 def test_the_accelerator_computes_the_same(netlist, channels, stuck):

@@ -54,6 +54,7 @@ def test_guard_bounds_are_learnt(name):
         assert (node.guard_hi < (1 << 15) - 1).all()
 
 
+@pytest.mark.long
 def test_accuracy_is_as_recorded(name):
     if find_data() is None:
         pytest.skip("no CIFAR-10 data")

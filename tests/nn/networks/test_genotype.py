@@ -133,6 +133,7 @@ def test_both_references_agree(act_bits, weight_bits, multiplier_bits, rounding)
     assert isinstance(alone, AvgPoolNode) and alone.kernel == 1 and alone.lo == alone.zero_point
 
 
+@pytest.mark.long
 def test_training_ends_in_integers(tmp_path):
     """A few batches in floating point and fake-quantized; every layer, and the learnt classes."""
     rng = np.random.default_rng(6)

@@ -15,6 +15,7 @@ def test_macs(name, macs):
     assert random_graph(name).macs == macs
 
 
+@pytest.mark.long
 def test_wfttnet_size():
     """Counted in the authors' code: 2,712,590 parameters and 919.4 M FLOPs, two of them a MAC."""
     net = FloatNetwork(network("wfttnet"))

@@ -82,6 +82,7 @@ def test_weights_of_one_scale_a_layer(per_tensor):
     assert weights.scale.numel() == (1 if per_tensor else len(weights.value))
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("per_tensor", [False, True])
 @pytest.mark.parametrize(("act_bits", "weight_bits"), [(8, 8), (6, 4)])
 def test_training_with_shifts_is_training_what_the_shifts_compute(

@@ -43,6 +43,7 @@ def study(*more):
     return outcome
 
 
+@pytest.mark.long
 def test_every_cell_is_done_once_and_summed_up(place, monkeypatch):
     assert study().exit_code == 0
     summary = json.loads((place / "build/ftt/summary.json").read_text())
@@ -84,6 +85,7 @@ def test_hits_are_counted_under_the_faults_of_the_row(place, monkeypatch):
         assert hits[training, "adsaf", 1.0] == [32, 32]
 
 
+@pytest.mark.long
 def test_what_is_interrupted_goes_on(place, monkeypatch):
     whole = place / "whole"
     study("--output", str(whole))
@@ -127,6 +129,7 @@ def test_a_spoilt_file_is_named(place, capsys, monkeypatch):
     refused("*_float_*.pt", "not a checkpoint")
 
 
+@pytest.mark.long
 def test_what_figures_come_from_is_in_the_names(place, monkeypatch):
     study("--seeds", "1")
     before = {path.name for path in (place / "build/ftt").iterdir()}

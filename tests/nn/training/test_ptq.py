@@ -102,6 +102,7 @@ def test_steps_of_pooled_tensors_are_powers_of_two(kernel):
     assert np.frexp(found["p"] / 255)[0] == 0.5
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(("act_bits", "weight_bits"), [(8, 8), (3, 5), (2, 2)])
 def test_a_cell_network_with_shifts_fits_an_accelerator(act_bits, weight_bits):
     torch.manual_seed(act_bits)
@@ -117,6 +118,7 @@ def test_a_cell_network_with_shifts_fits_an_accelerator(act_bits, weight_bits):
     compile_graph(graph, config, parts=True)
 
 
+@pytest.mark.long
 def test_the_command_measures_every_way(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)

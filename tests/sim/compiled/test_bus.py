@@ -112,6 +112,7 @@ def test_state_is_complete(netlist):
     assert not [name for name in names if name.startswith("unnamed")]
 
 
+@pytest.mark.long
 def test_every_bit_flips_in_cocotb(netlist):
     inputs = {p.name: 0 for p in netlist.ports if p.direction == "input" and p.name != "clk"}
     results = run_cocotb(
@@ -127,6 +128,7 @@ def test_every_bit_flips_in_cocotb(netlist):
     assert results == {"flipped": netlist.flip_flop_bits + netlist.memory_bits}
 
 
+@pytest.mark.long
 def test_outputs_equal_golden_model(netlist, network):
     graph, program = network
     codes = np.random.default_rng(1).integers(-128, 128, graph.nodes[0].shape)

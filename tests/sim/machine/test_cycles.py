@@ -39,6 +39,7 @@ def layers_of_every_kind():
     return net
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize(("rows", "cols"), [(2, 3), (6, 2), (1, 1)])
 def test_every_counter_of_every_layer(rows, cols):
     config = AcceleratorConfig(

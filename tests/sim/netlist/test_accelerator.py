@@ -1,5 +1,7 @@
 """Every bit of state of an accelerator can be flipped and read back in RTL."""
 
+import pytest
+
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
 from holdfast.sim.netlist.accelerator import accelerator_netlist
@@ -10,6 +12,7 @@ CONFIG = AcceleratorConfig(
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_every_bit_of_an_accelerator_flips_and_reads_back():
     netlist = accelerator_netlist(CONFIG)
     names = {memory.name for memory in netlist.memories}

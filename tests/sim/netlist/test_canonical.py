@@ -138,6 +138,7 @@ def test_read_ports_become_registers():
     assert not any("1" in cell.parameters["\\TRANSPARENCY_MASK"].split("'")[1] for cell in reads)
 
 
+@pytest.mark.long
 def test_a_transparent_port_forwards_what_is_written():
     """In the same cycle: part of a word, at the same address or another, enabled or not."""
     model = CompiledModel(Netlist.of(Memories(), "top"))

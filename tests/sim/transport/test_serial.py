@@ -192,6 +192,7 @@ def _random_flips(program, expected, count):
     assert seen["right"] > count / 2
 
 
+@pytest.mark.long
 def test_random_flips(program, expected):
     """With the checksum no flips, anywhere, are a wrong result."""
     _random_flips(program, expected, 150)
