@@ -55,13 +55,15 @@ def in_processes(
     """
     todo = deque(items)
     content = pickle.dumps(function)
+    # A script that is not meant to be imported would run again.
+    main = b"__main__" in content + pickle.dumps(items[:1])
     died_now = 0
     with contextlib.ExitStack() as all_of_them:
         workers: dict[Connection, tuple[contextlib.ExitStack, Item]] = {}
         while todo or workers:
             while todo and len(workers) < processes:
                 stack = all_of_them.enter_context(contextlib.ExitStack())
-                connection = stack.enter_context(_worker(content))
+                connection = stack.enter_context(_worker(content, main))
                 workers[connection] = stack, _give(connection, todo.popleft())
             for connection in [c for c in wait(list(workers)) if isinstance(c, Connection)]:
                 stack, item = workers.pop(connection)
@@ -85,7 +87,7 @@ def in_processes(
 
 
 @contextlib.contextmanager
-def _worker(function: bytes) -> Iterator[Connection]:
+def _worker(function: bytes, main: bool) -> Iterator[Connection]:
     ours, theirs = Pipe()
     command = [sys.executable, "-c", _SERVE, *sys.path]
     with ours, theirs, child(command, stdout=theirs.fileno()):
@@ -93,6 +95,8 @@ def _worker(function: bytes) -> Iterator[Connection]:
         preparation = spawn.get_preparation_data("worker")
         # Only processes of multiprocessing itself may have it.
         preparation.pop("authkey")
+        if not main:
+            preparation = {k: v for k, v in preparation.items() if not k.startswith("init_main")}
         # One that is dead already is noticed where its result is received.
         with contextlib.suppress(OSError):
             ours.send(preparation)

@@ -26,8 +26,6 @@ class RegisterFile:
     Attributes
     ----------
     switches : dict of Signal
-    flags : dict of Value
-        By alarm, to be set before `connect`: how many of these are set is counted.
     """
 
     def __init__(
@@ -95,7 +93,7 @@ class RegisterFile:
             m.d.comb += self._raised[name].eq(_ones(m, found, label))
 
     def _count(self, m: Module, sequencer: Sequencer, started: Value, activity) -> None:
-        """Returns what the counters count is a cycle late, and so is their reset."""
+        """Counts a cycle late, and resets as late."""
         busy_now = Signal()
         m.d.sync += [busy_now.eq(sequencer.busy), started.eq(self.start)]
         with m.If(busy_now):

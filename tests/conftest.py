@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         mark = item.get_closest_marker("long")
         function = item.nodeid.partition("[")[0]
-        kept[function] += 1
+        kept[function] += not item.get_closest_marker("slow")
         enough = mark is not None and kept[function] > mark.kwargs.get("keep", 0)
         (left if enough else chosen).append(item)
     if left:

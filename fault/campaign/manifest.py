@@ -86,10 +86,11 @@ class Manifest:
                 raise ValueError(f"{name} is no such value")
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain data; what earlier versions did not say is left out where it is empty."""
+        """Returns plain data; what earlier versions did not say is left out at its default."""
         plain = json.loads(json.dumps(asdict(self) | {"guard": self.guard.values}))
-        optional = {each.name for each in fields(self) if each.default is not MISSING} | {"whole"}
-        return {key: value for key, value in plain.items() if value or key not in optional}
+        usual = {each.name: each.default for each in fields(self) if each.default is not MISSING}
+        usual["whole"] = []
+        return {k: v for k, v in plain.items() if k not in usual or v != usual[k]}
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

@@ -157,7 +157,7 @@ class RtlSession:
         return moments, np.isin(moments, before).astype(np.uint8)
 
     def start(self, codes: NDArray[np.int8]) -> None:
-        """Returns what the host does before every inference, up to cycle 0."""
+        """Does what the host does before every inference, up to cycle 0."""
         program = self.program
         for address, data in image_writes(program, codes):
             self.bus.write(address, data)

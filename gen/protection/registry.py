@@ -29,6 +29,11 @@ def protections(config: AcceleratorConfig) -> list[type[Protection]]:
             raise HoldfastError(
                 f"protections are some of {', '.join(PROTECTIONS)}, not {shown(name)}."
             )
+        if config.protections.count(name) > 1 or not PROTECTIONS[name].present(config):
+            raise HoldfastError(
+                f"protections must hold {name} once, and a range guard only as guard and "
+                "learnt_bounds choose it."
+            )
     found = [kind for kind in PROTECTIONS.values() if kind.present(config)]
     for kind in found:
         kind.check(config)

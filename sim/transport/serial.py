@@ -192,7 +192,7 @@ class UartTransport:
 
     @contextmanager
     def _line(self) -> Iterator[None]:
-        """Returns what goes wrong at the port is a BusError."""
+        """Turns what goes wrong at the port into a BusError."""
         try:
             yield
         except (OSError, TerminalError) as error:

@@ -105,6 +105,28 @@ def test_leaving_the_loop_ends_them(tmp_path):
     assert all(gone(int(path.name)) for path in tmp_path.iterdir())
 
 
+SCRIPT = """
+from functools import partial
+from pathlib import Path
+from holdfast.base.pool import in_processes
+from tests.base.test_pool import doubled
+with open("runs", "a") as file:
+    file.write("x")
+assert sorted(in_processes(doubled, range(4), 2, "died")) == [(n, 2 * n) for n in range(4)]
+"""
+
+
+def doubled(number):
+    return 2 * number
+
+
+def test_a_script_is_not_run_again_by_its_workers(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "runs").read_text() == "x"
+
+
 PARENT = """
 import sys
 from functools import partial

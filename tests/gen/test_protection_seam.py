@@ -16,7 +16,7 @@ from holdfast.fault.model.space import Site
 from holdfast.gen.accelerator import Accelerator as Hardware
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.protection.base import Protection
-from holdfast.gen.protection.registry import PROTECTIONS, added_registers
+from holdfast.gen.protection.registry import PROTECTIONS, added_registers, protections
 from holdfast.gen.roles import Kind, Role
 from holdfast.gen.units.descriptor import Layer
 from holdfast.gen.verilog import emit
@@ -112,6 +112,12 @@ def test_it_is_refused_where_it_does_not_fit(known):
         emit(AcceleratorConfig(protections=("other",)), "core")
     with pytest.raises(HoldfastError, match="layer_parity cannot be switched on"):
         named_guard("parity", CONFIG)
+
+
+@pytest.mark.parametrize("names", [("fixed_guard",), ("learnt_guard", "learnt_guard")])
+def test_a_range_guard_is_chosen_by_its_own_fields(names):
+    with pytest.raises(HoldfastError, match=rf"^protections must hold {names[0]} once, and "):
+        protections(AcceleratorConfig(protections=names))
 
 
 def test_commands_know_its_mode(known):

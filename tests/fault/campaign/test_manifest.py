@@ -33,6 +33,11 @@ def test_a_manifest_is_read_and_written_as_it_was(tmp_path):
     assert campaign_hash(found.to_json()) == campaign_hash(read_manifest(tmp_path))
 
 
+def test_a_share_of_zero_is_written(tmp_path):
+    found = Manifest.read(written(tmp_path, audit=0.0))
+    assert found.to_json() == PLAIN | {"audit": 0.0}
+
+
 def test_an_earlier_version_had_other_keys(tmp_path):
     guard = {"output": False, "input": False, "zero": False}
     folder = written(
