@@ -18,8 +18,6 @@ from holdfast.gen.config import AcceleratorConfig
 
 from .boards import Board, board_names, find_board
 
-__all__ = ["app"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _TOO_SLOW = 1

@@ -38,8 +38,6 @@ from holdfast.sim.transport.registry import open_transport, transport_name
 
 from .boards import board_names, find_board
 
-__all__ = ["BoardResult", "app", "read_images", "run_images"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")

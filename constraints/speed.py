@@ -19,8 +19,6 @@ from holdfast.sim.machine.cycles import step_cycles
 
 from .boards import Board
 
-__all__ = ["end_to_end_rate", "inference_rate", "line_bytes", "program_cycles"]
-
 _BITS_PER_BYTE = 10
 _HEADER, _WORD = 6, 4
 # Bytes of a frame's words, and of its checksum.

@@ -13,8 +13,6 @@ from holdfast.gen.layout import ADDRESS_BITS, CONTROL, COUNTERS, INTERFACE, MAGI
 from holdfast.nn.compiler.program import Program
 from holdfast.sim.driver import image_writes, network_writes, tensor_range
 
-__all__ = ["network_file", "registers_file"]
-
 
 def registers_file(config: AcceleratorConfig, base: int, core_mhz: float) -> bytes:
     """``registers.json`` of an accelerator at a physical address."""

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Holdfast", "HoldfastBoardError"]
-
 
 class HoldfastBoardError(Exception):
     """The accelerator is another one, refused a run or did not end it."""

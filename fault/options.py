@@ -13,8 +13,6 @@ from holdfast.base.text import shown
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.nn.data.choice import MOST_IMAGES
 
-__all__ = ["element", "rates"]
-
 _ELEMENT = re.compile(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
 _MOST = 1e12
 

@@ -41,8 +41,6 @@ from holdfast.sim.netlist.accelerator import accelerator_netlist
 from .simulation import Setup, Simulation, chosen_steps, guard_cost, prepare
 from .simulation import simulate as run_simulation
 
-__all__ = ["app"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 ENGINES = ("cocotb", "fast")
 

@@ -35,8 +35,6 @@ from holdfast.sim.compiled.build import CompiledBuild
 from holdfast.sim.layers import GoldenRun, LayerRun, golden_run, run_layers
 from holdfast.sim.tools import find_tools
 
-__all__ = ["Setup", "Simulation", "Upsets", "chosen_steps", "guard_cost", "prepare", "simulate"]
-
 
 @dataclass(frozen=True)
 class Setup:

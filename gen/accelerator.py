@@ -15,8 +15,6 @@ from .memory_port import MemoryPort
 from .register_file import RegisterFile
 from .roles import Kind, Role
 
-__all__ = ["Accelerator"]
-
 
 class Accelerator(wiring.Component):
     """Systolic-array accelerator with one port to the host and an interrupt.

@@ -12,8 +12,6 @@ from holdfast.base.text import printable, shown
 
 from .window import REGION_BITS, word_stride
 
-__all__ = ["ROUNDINGS", "AcceleratorConfig"]
-
 ROUNDINGS = ("half_up", "half_even", "floor")
 
 _BOUNDS = {

@@ -18,8 +18,6 @@ from .units.parameter_loader import ParameterLoader
 from .units.residual_reader import ResidualReader
 from .units.sequencer import Sequencer
 
-__all__ = ["Datapath"]
-
 
 @dataclass
 class Datapath:

@@ -19,8 +19,6 @@ from .layout import (
     Status,
 )
 
-__all__ = ["DOCUMENTS", "c_header", "reference"]
-
 _CONTROL = {
     "start": "begins a run; reads as 0",
     "guard_output": "checks outputs before their clamp",

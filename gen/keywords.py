@@ -1,7 +1,5 @@
 """Words that no module may be called."""
 
-__all__ = ["SYSTEM_VERILOG_KEYWORDS", "VERILOG_KEYWORDS"]
-
 VERILOG_KEYWORDS = frozenset(
     "always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config "
     "deassign default defparam design disable edge else end endcase endconfig endfunction "

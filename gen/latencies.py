@@ -12,8 +12,6 @@ from .layout import DESCRIPTOR_WORDS
 from .units.lanes import Lanes
 from .units.requantizer import Requantizer
 
-__all__ = ["Latencies"]
-
 
 @dataclass(frozen=True)
 class Latencies(ABC):

@@ -13,30 +13,7 @@ from typing import Any
 from zlib import crc32
 
 from .config import AcceleratorConfig
-from .window import REGION_BITS, word_stride
-
-__all__ = [
-    "ADDRESS_BITS",
-    "ADD_SHIFT_BITS",
-    "CONTROL",
-    "COUNTERS",
-    "DESCRIPTOR",
-    "DESCRIPTOR_STRIDE",
-    "DESCRIPTOR_WORDS",
-    "INTERFACE",
-    "MAGIC",
-    "REGION_BITS",
-    "REGISTERS",
-    "STATUS_BITS",
-    "STATUS_MEANINGS",
-    "Descriptor",
-    "Field",
-    "Region",
-    "Register",
-    "Status",
-    "parameter_words",
-    "word_stride",
-]
+from .window import REGION_BITS
 
 MAGIC = 0x484F4C44
 ADDRESS_BITS = REGION_BITS + 3

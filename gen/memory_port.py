@@ -7,10 +7,9 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
 from .datapath import Datapath
-from .layout import DESCRIPTOR_STRIDE, REGION_BITS, Region, word_stride
+from .layout import DESCRIPTOR_STRIDE, Region
 from .units.lane_setup import channel_parameters
-
-__all__ = ["MemoryPort"]
+from .window import REGION_BITS, word_stride
 
 
 class MemoryPort:

@@ -8,8 +8,6 @@ from .config import ROUNDINGS, AcceleratorConfig
 from .layout import CONTROL, COUNTERS, INTERFACE, MAGIC, REGION_BITS, REGISTERS, Region, Register
 from .units.sequencer import Sequencer
 
-__all__ = ["RegisterFile"]
-
 _SETTLED = ("control", "first", "count")
 """A start or a change of settings in the middle of a run is refused."""
 

@@ -19,8 +19,6 @@ from typing import Any, TypeVar
 
 from amaranth.hdl import Fragment
 
-__all__ = ["Held", "Kind", "Role", "at", "state_of"]
-
 _LEVEL = "__"
 T = TypeVar("T")
 

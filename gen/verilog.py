@@ -12,8 +12,6 @@ from .accelerator import Accelerator
 from .config import AcceleratorConfig
 from .keywords import SYSTEM_VERILOG_KEYWORDS
 
-__all__ = ["REFERENCES", "check_name", "emit", "to_rtlil"]
-
 _LONGEST_NAME = 100
 
 REFERENCES = {

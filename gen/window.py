@@ -2,8 +2,6 @@
 size.
 """
 
-__all__ = ["REGION_BITS", "word_stride"]
-
 REGION_BITS = 22
 
 

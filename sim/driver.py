@@ -16,16 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.gen.config import ROUNDINGS
-from holdfast.gen.layout import (
-    COUNTERS,
-    DESCRIPTOR_STRIDE,
-    MAGIC,
-    REGION_BITS,
-    Region,
-    Status,
-    word_stride,
-)
+from holdfast.gen.layout import COUNTERS, DESCRIPTOR_STRIDE, MAGIC, Region, Status
 from holdfast.gen.protection.registry import alarms
+from holdfast.gen.window import REGION_BITS, word_stride
 from holdfast.nn.compiler.program import Chunk, Program
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.sim.machine.cycles import step_cycles

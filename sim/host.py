@@ -21,8 +21,6 @@ from holdfast.sim.transport.base import BusError
 from . import driver
 from .driver import REGISTER, Write
 
-__all__ = ["Host", "Port", "RunResult", "complete"]
-
 T = TypeVar("T")
 
 

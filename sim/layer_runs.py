@@ -18,8 +18,6 @@ from .driver import check_status
 from .host import Host
 from .registers import preparation_writes
 
-__all__ = ["GoldenRun", "LayerJob", "LayerRun", "layer_runs"]
-
 _GUARD = ("guard_output", "guard_input")
 
 

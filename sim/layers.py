@@ -17,8 +17,6 @@ from holdfast.sim.compiled.model import CompiledModel
 from .host import complete
 from .layer_runs import GoldenRun, LayerJob, LayerRun, layer_runs
 
-__all__ = ["GoldenRun", "LayerRun", "golden_run", "run_layers"]
-
 
 def golden_run(
     program: Program, codes: torch.Tensor, guard: GuardSettings = GUARD_OFF

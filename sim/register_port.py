@@ -6,8 +6,6 @@ is written once for every engine, as `sim.host` is: the same signals in the same
 
 from typing import Protocol
 
-__all__ = ["Pins", "RegisterPort"]
-
 _BURST = 1024
 _WORD_SIZE, _INCREMENTING = 2, 1
 

@@ -22,20 +22,6 @@ from holdfast.gen.layout import (
 from holdfast.gen.protection.registry import added_registers, alarms
 from holdfast.sim.transport.base import AccessRefused, Transport
 
-__all__ = [
-    "REGISTER",
-    "AcceleratorError",
-    "Registers",
-    "alarm_registers",
-    "check_status",
-    "control_word",
-    "offsets",
-    "preparation",
-    "preparation_writes",
-    "status_part",
-    "too_long",
-]
-
 REGISTER = {register.name: register.offset for register in REGISTERS}
 
 _NO_INDEX = 1 << 16

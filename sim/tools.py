@@ -24,8 +24,6 @@ from holdfast.base.leftovers import scratch
 from holdfast.base.processes import run_tool
 from holdfast.base.text import printable
 
-__all__ = ["OLDEST_VERILATOR", "Tools", "find_tools", "run_yosys", "yosys_version"]
-
 OLDEST_VERILATOR = (5, 36)
 
 

@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["samples"]
-
 _SCALE = re.compile(r"(\d+)\s*(s|ms|us|ns|ps|fs)")
 _FACTOR = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0, "ps": 1e-3, "fs": 1e-6}
 

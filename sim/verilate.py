@@ -23,18 +23,6 @@ from holdfast.sim.netlist.netlist import Netlist
 
 from .tools import Tools, find_tools
 
-__all__ = [
-    "cached",
-    "compile_sources",
-    "compiler_flags",
-    "item_names",
-    "link",
-    "public",
-    "runtime_objects",
-    "tool_versions",
-    "verilate",
-]
-
 _OPTIONS = [
     # Redundant registers are the point of some designs: they must not become one.
     "-fno-dedup",

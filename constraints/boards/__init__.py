@@ -13,8 +13,6 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 from holdfast.gen.config import AcceleratorConfig
 
-__all__ = ["Board", "board_names", "find_board"]
-
 _FOLDER = Path(__file__).parent
 
 

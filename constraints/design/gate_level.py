@@ -29,8 +29,6 @@ from holdfast.sim.netlist.netlist import Netlist, Port
 
 from .top import TOP, board_verilog
 
-__all__ = ["board_line", "board_model", "gate_model", "gate_netlist", "register_bits", "with_cells"]
-
 _FF_OUTPUT = "Q"
 # Cycles of the core; longer than the bridge's.
 _TIMEOUT = 5 << 18

@@ -10,8 +10,6 @@ from amaranth.lib.wiring import In, Out
 from holdfast.constraints.boards import Board
 from holdfast.constraints.families.registry import FAMILIES
 
-__all__ = ["Pll"]
-
 
 class Pll(wiring.Component):
     """The PLL of a board.

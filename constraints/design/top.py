@@ -18,8 +18,6 @@ from holdfast.gen.verilog import to_rtlil
 
 from .pll import Pll
 
-__all__ = ["DOUBLE", "TOP", "AxiTop", "BoardTop", "board_rtlil", "board_verilog"]
-
 TOP = "holdfast_top"
 """Name of the Verilog module."""
 

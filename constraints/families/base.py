@@ -12,8 +12,6 @@ from fractions import Fraction
 
 from holdfast.base.errors import HoldfastError
 
-__all__ = ["Cells", "Cost", "Dividers", "Family", "PllLimits"]
-
 
 @dataclass(frozen=True)
 class Cost:

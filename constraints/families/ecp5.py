@@ -5,8 +5,6 @@ from amaranth.hdl import Instance
 from .base import Cells, PllLimits
 from .nextpnr import NextpnrFamily, Program
 
-__all__ = ["Ecp5"]
-
 
 class Ecp5(NextpnrFamily):
     """ECP5, by nextpnr-ecp5 and ecppack."""

@@ -5,8 +5,6 @@ from amaranth.hdl import Const, Instance
 from .base import Cells, PllLimits
 from .nextpnr import NextpnrFamily, Program
 
-__all__ = ["Gowin"]
-
 
 class Gowin(NextpnrFamily):
     """GW2A, by nextpnr-himbaechel and Apicula's packer."""

@@ -6,8 +6,6 @@ from .base import Cells, PllLimits
 from .nextpnr import NextpnrFamily, Program
 from .spram import SpramPlatform
 
-__all__ = ["Ice40"]
-
 
 class Ice40(NextpnrFamily):
     """iCE40 UltraPlus, by nextpnr-ice40 and icepack.

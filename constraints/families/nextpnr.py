@@ -8,8 +8,6 @@ from holdfast.constraints.boards import Board
 
 from .base import Family
 
-__all__ = ["NextpnrFamily", "Program"]
-
 
 @dataclass(frozen=True)
 class Program:

@@ -14,8 +14,6 @@ from .nextpnr import NextpnrFamily
 from .series7 import Series7
 from .ultrascale_plus import UltraScalePlus
 
-__all__ = ["FAMILIES", "named_family", "nextpnr_family"]
-
 FAMILIES: dict[str, Family] = {
     family.name: family for family in (Ecp5(), Series7(), UltraScalePlus(), Ice40(), Gowin())
 }

@@ -5,8 +5,6 @@ from amaranth.hdl import Instance, Module, Signal
 from .base import Cells, PllLimits
 from .xilinx import FF, LUT, Processor, XilinxFamily
 
-__all__ = ["Series7"]
-
 
 class Series7(XilinxFamily):
     """7-series: Artix-7, Zynq-7000."""

@@ -10,8 +10,6 @@ from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Signal, sign
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["SpramLane", "SpramPlatform"]
-
 _WORDS = 1 << 14
 _SMALLEST = 1 << 13
 

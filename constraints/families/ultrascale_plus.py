@@ -3,8 +3,6 @@
 from .base import Cells
 from .xilinx import FF, LUT, Processor, XilinxFamily
 
-__all__ = ["UltraScalePlus"]
-
 
 class UltraScalePlus(XilinxFamily):
     """UltraScale+: Zynq UltraScale+."""

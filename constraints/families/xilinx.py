@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from .base import Family
 
-__all__ = ["FF", "LUT", "Processor", "XilinxFamily"]
-
 LUT = {
     **{f"LUT{inputs}": 1.0 for inputs in range(1, 7)},
     "LUT6_2": 1, "SRL16E": 1, "SRLC32E": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4,

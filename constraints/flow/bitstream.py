@@ -29,17 +29,6 @@ from .eda_tools import program, program_identity
 from .place_flow import LOG, NETLIST, REPORT, NotInTime, PlaceFlow
 from .yosys import run_script
 
-__all__ = [
-    "DESIGN",
-    "Placed",
-    "Progress",
-    "Synthesized",
-    "check_fit",
-    "pack",
-    "place",
-    "synthesize_board",
-]
-
 Progress = Callable[[str], None]
 
 _KEY = "made_from"

@@ -26,8 +26,6 @@ from .eda_tools import program
 from .place_flow import NotRouted, PlaceFlow
 from .vivado import write_project
 
-__all__ = ["build"]
-
 _NETWORKS = ("resnet8", "resnet20")
 _IMAGE = "holdfast"
 

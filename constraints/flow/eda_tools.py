@@ -13,8 +13,6 @@ from holdfast.base.errors import HoldfastError
 from holdfast.constraints.families.nextpnr import NextpnrFamily, Program
 from holdfast.constraints.families.registry import FAMILIES
 
-__all__ = ["SEARCH_PATH", "program", "program_identity"]
-
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
 """PATH, and the folder of this Python's own programs."""
 

@@ -24,8 +24,6 @@ from holdfast.constraints.families.registry import nextpnr_family
 
 from .eda_tools import SEARCH_PATH, program
 
-__all__ = ["LOG", "NETLIST", "REPORT", "NotInTime", "NotRouted", "PlaceFlow"]
-
 NETLIST = "netlist.json"
 REPORT = "report.json"
 LOG = "next.log"

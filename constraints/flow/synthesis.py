@@ -20,8 +20,6 @@ from holdfast.constraints.families.registry import named_family
 
 from .yosys import run_script
 
-__all__ = ["Synthesis", "synthesize"]
-
 
 @dataclass(frozen=True)
 class Synthesis:

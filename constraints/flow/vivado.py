@@ -24,8 +24,6 @@ from holdfast.gen.port.axi import AXI_MEMBERS
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.shipped import load_network, shipped
 
-__all__ = ["axi_wrapper", "block_design", "project_command", "run_project", "write_project"]
-
 _WRAPPER = "holdfast_axi"
 _DESIGN = "system"
 

@@ -8,8 +8,6 @@ from holdfast.base.processes import run_tool
 
 from .eda_tools import SEARCH_PATH
 
-__all__ = ["run_script"]
-
 _SCRIPT, _LOG = "synthesis.ys", "synthesis.log"
 
 

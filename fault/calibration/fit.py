@@ -40,8 +40,6 @@ from holdfast.nn.errors.templates import Templates
 from holdfast.nn.graph.graph import Graph
 from holdfast.sim.machine.schedule import Schedule
 
-__all__ = ["fit", "recorded_config"]
-
 _MEMORIES = ("weight_memory", "parameter_memory")
 _SAME = ("design", "guard", "model")
 """What campaigns that are fitted together have in common."""

@@ -25,8 +25,6 @@ from holdfast.nn.errors.templates import Placed, Templates
 from holdfast.nn.graph.golden import Golden, GoldenOutputs, classes, round_shift
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode, Graph, MaxPoolNode
 
-__all__ = ["Corrupter", "Prediction", "predict"]
-
 Computed = ConvNode | AvgPoolNode | MaxPoolNode
 
 _EACH = 4

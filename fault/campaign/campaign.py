@@ -46,11 +46,6 @@ from .spec import CampaignSpec, UnitId, UnitStatistics
 from .store import Store
 from .workers import golden_runs, run_units
 
-__all__ = [
-    "CampaignResult", "CampaignSettings", "GuardRun", "Observer", "Prepared", "prepare",
-    "run_campaign",
-]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class CampaignSettings:

@@ -28,8 +28,6 @@ from holdfast.base.versions import computing
 
 from .spec import UnitId, UnitStatistics
 
-__all__ = ["on_cluster"]
-
 Compute = Callable[[bytes, UnitId], tuple[UnitId, bytes, UnitStatistics]]
 
 _ANSWER_S = 10

@@ -12,8 +12,6 @@ from holdfast.fault.results.tables import effects_table, independent_table, pair
 from .campaign import CampaignResult, GuardRun, Observer, Prepared
 from .spec import UnitStatistics
 
-__all__ = ["ConsoleObserver"]
-
 
 class ConsoleObserver(Observer):
     """Prints what a campaign does."""

@@ -41,8 +41,6 @@ from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
 
 from .resolvers import RESOLVERS, GoldenInference
 
-__all__ = ["PATHS", "Engine", "FaultOutcome"]
-
 PATHS = ("unread", "closed", "window", "end")
 
 

@@ -32,18 +32,6 @@ from holdfast.nn.graph.guard_modes import GuardSettings
 
 from .spec import CampaignSpec
 
-__all__ = [
-    "Manifest",
-    "campaign_hash",
-    "different",
-    "images_hash",
-    "manifest",
-    "program_differs",
-    "program_hash",
-    "read_manifest",
-    "settings",
-]
-
 _FORMAT = 1
 _PROGRAM = ("sources", "versions")
 

@@ -26,8 +26,6 @@ from .manifest import Manifest, campaign_hash
 from .shard import read_shard
 from .spec import UnitId
 
-__all__ = ["PriorCampaign"]
-
 _SAME = ("format", "design", "images", "model", "filters", "cycles_drawn", "faults", "unit", "seed")
 """What two campaigns that drew the same faults have in common in their manifests."""
 _SAME_SIZE = ("population", "cycles", "images")

@@ -20,8 +20,6 @@ from holdfast.sim.machine.timeline import DescriptorTimeline
 from .spec import CampaignSpec
 from .workers import Worker
 
-__all__ = ["layer_cycle", "replay_upset"]
-
 
 def layer_cycle(first: DescriptorTimeline, cycle: int) -> int:
     """A cycle of the inference as a cycle of the layer run alone, whose start takes one cycle."""

@@ -11,8 +11,6 @@ from holdfast.fault.analysis.resolver import Resolver
 from holdfast.fault.analysis.rtl import LockstepResolver
 from holdfast.fault.injection.session import RtlSession
 
-__all__ = ["RESOLVERS", "GoldenInference"]
-
 
 @dataclass(frozen=True)
 class GoldenInference:

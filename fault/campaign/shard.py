@@ -22,8 +22,6 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import parse_json, read_bytes
 from holdfast.base.text import printable
 
-__all__ = ["PATTERN_SCHEMA", "SCHEMA", "DamagedShardError", "pack", "read_shard", "stamped"]
-
 _STAMP = b"holdfast"
 _LARGEST = 1 << 32
 _NOTHING = b"no digest yet".ljust(32, b"-")

@@ -17,9 +17,6 @@ from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GuardSettings
 from holdfast.sim.netlist.netlist import Netlist
 
-__all__ = ["CONTROL", "CampaignSpec", "UnitId", "UnitStatistics"]
-
-
 CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
 """Structures of registers without a closed form, and how many faults in them are many."""
 _MOST_UNITS = 1_000_000

@@ -30,8 +30,6 @@ from .manifest import campaign_hash, different, program_differs, read_manifest
 from .shard import DamagedShardError, read_shard, stamped
 from .spec import UnitId
 
-__all__ = ["Store"]
-
 
 class Store:
     """A campaign's folder, opened for one process at a time.

@@ -35,8 +35,6 @@ from .engine import Engine, FaultOutcome
 from .shard import PATTERN_SCHEMA, SCHEMA, pack
 from .spec import CONTROL, CampaignSpec, UnitId, UnitStatistics
 
-__all__ = ["Worker", "compute", "golden_runs", "run_units"]
-
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
 _BREAKS = 20
 """Times that the processes may die without a unit in between."""

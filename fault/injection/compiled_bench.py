@@ -33,8 +33,6 @@ from .observation import (
     trace_cycles,
 )
 
-__all__ = ["CompiledBench"]
-
 
 class _Interrupt:
     """The cycle in which a model's interrupt rises for the first time."""

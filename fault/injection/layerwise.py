@@ -24,8 +24,6 @@ from holdfast.sim.driver import loads
 from .compiled_bench import CompiledBench
 from .observation import MARK, BenchJob, Observed, Work
 
-__all__ = ["check_not_streamed", "inject", "layer_cycles", "observe", "simulate_work"]
-
 
 def inject(
     build: Build | CompiledBuild,

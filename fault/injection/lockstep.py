@@ -29,8 +29,6 @@ from holdfast.sim.verilate import cached, compile_sources, link, tool_versions
 
 from .trace import Differences, RunEnd, Trace
 
-__all__ = ["FREE", "LockstepRun", "native_library"]
-
 FREE = (Role.COUNTER, Role.GUARD_COUNTER)
 """Registers that influence nothing but what the host reads; a test flips every bit of them."""
 

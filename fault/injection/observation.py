@@ -16,10 +16,6 @@ from holdfast.sim.driver import control_word, status_part
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.registers import alarm_registers, offsets, preparation
 
-__all__ = ["DRAIN", "FLIP", "LOOK", "MARK", "PERIOD", "BenchJob", "Divergence", "Ending",
-           "GoldenLayer", "Observation", "Observed", "Work", "answers", "start_writes",
-           "trace_cycles"]  # fmt: skip
-
 MARK = "holdfast-fault "
 """Begins a line of the cocotb testbench that says how many faults are done."""
 PERIOD = 10

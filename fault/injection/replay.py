@@ -19,8 +19,6 @@ from holdfast.sim.vcd import samples
 from .layerwise import inject, simulate_work
 from .observation import DRAIN, LOOK, PERIOD, Divergence, Work
 
-__all__ = ["Replay", "replay"]
-
 
 @dataclass(frozen=True)
 class Replay:

@@ -40,8 +40,6 @@ from holdfast.sim.registers import alarm_registers, offsets, preparation
 from .lockstep import LockstepRun
 from .trace import RunEnd, Trace
 
-__all__ = ["InferenceOutcome", "RtlSession", "check_injectable"]
-
 _ANSWER = 1000
 """Cycles in which the port has to answer."""
 

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Differences", "RunEnd", "Trace"]
-
 
 @dataclass(frozen=True)
 class Trace:

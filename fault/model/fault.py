@@ -22,8 +22,6 @@ from holdfast.base.text import shown
 
 from .space import FaultSpace, Site
 
-__all__ = ["Fault"]
-
 _NUMBER = r"(\d{1,18})"
 _ID = re.compile(
     rf"(?:(.+)/i{_NUMBER}/)?c{_NUMBER}/(\w+?)(?:\[{_NUMBER}\])?\[{_NUMBER}(?::{_NUMBER})?\]"

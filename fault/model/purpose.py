@@ -12,8 +12,6 @@ from holdfast.nn.compiler.program import Program
 
 from .space import FaultSpace, Site, weight_word
 
-__all__ = ["holds_constants", "holds_tensor", "of_guard"]
-
 
 def holds_tensor(program: Program, names: Iterable[str], memory: Held, address: int) -> bool:
     """Tells whether a word of an activation memory belongs to one of some tensors."""

@@ -8,8 +8,6 @@ from .models.stuck_at import StuckAtModel
 from .models.upset import UpsetModel
 from .space import FaultSpace
 
-__all__ = ["MODELS", "fault_model", "parse_fault"]
-
 MODELS: list[type[FaultModel]] = [UpsetModel, StuckAtModel]
 
 

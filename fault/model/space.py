@@ -20,8 +20,6 @@ from holdfast.gen.roles import Held, Role
 from holdfast.gen.units.memory import LaneMemory
 from holdfast.sim.netlist.netlist import FlipFlop, Memory, Netlist
 
-__all__ = ["STRUCTURES", "FaultSpace", "Site", "State", "weight_word"]
-
 _STRUCTURE = {
     Role.PE_ACTIVATION: "pe_activation",
     Role.PE_WEIGHT: "weight",

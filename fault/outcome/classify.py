@@ -59,8 +59,6 @@ from holdfast.sim.machine.banks import live_after, signed, tensor
 
 from .verdict import Judgement, Verdict
 
-__all__ = ["FaultResult", "banks_after", "classify"]
-
 
 @dataclass(frozen=True)
 class FaultResult:

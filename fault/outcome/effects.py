@@ -1,8 +1,5 @@
 """Says what a fault did, by name."""
 
-__all__ = ["DIED", "EFFECTS"]
-
-
 EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
 
 

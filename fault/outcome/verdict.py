@@ -11,8 +11,6 @@ import torch
 from holdfast.nn.graph.golden import GoldenOutputs, classes, confidences
 from holdfast.nn.graph.graph import Graph
 
-__all__ = ["NOTHING", "Judgement", "Verdict"]
-
 
 @dataclass(frozen=True)
 class Judgement:

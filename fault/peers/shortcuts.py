@@ -38,9 +38,6 @@ from holdfast.sim.machine.timeline import DescriptorTimeline
 
 from .slice import SlicePoints
 
-__all__ = ["EXACT", "STRUCTURES", "Shortcuts", "convolutions", "delay", "first_macs",
-           "pixel_blocks"]  # fmt: skip
-
 STRUCTURES = ("pe_activation", "weight", "partial_sum")
 """Those that processing elements have."""
 _DELAYS = {

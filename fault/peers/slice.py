@@ -24,8 +24,6 @@ from holdfast.fault.analysis.layer_outputs import LayerOutputs
 from holdfast.sim.machine.layer_values import wrap
 from holdfast.sim.machine.timeline import DescriptorTimeline
 
-__all__ = ["SlicePoints"]
-
 
 class SlicePoints:
     """Decides what differences of sums do by the slice alone; ``tile``: by its block of pixels."""

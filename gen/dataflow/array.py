@@ -10,8 +10,6 @@ from holdfast.gen.roles import Kind, Role, at
 from .pe import ProcessingElement
 from .skew import Skew
 
-__all__ = ["SystolicArray"]
-
 
 class SystolicArray(wiring.Component):
     """Weight-stationary array of ``rows`` x ``cols`` processing elements.

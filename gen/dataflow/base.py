@@ -10,8 +10,6 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.latencies import Latencies
 from holdfast.gen.units.sequencer import Sequencer
 
-__all__ = ["Dataflow"]
-
 
 class Dataflow(ABC):
     """Reads a layer's activations and weights and sums their products, column by column.

@@ -8,8 +8,6 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.roles import Kind, Role
 from holdfast.gen.units.descriptor import Layer, Token
 
-__all__ = ["Feeder"]
-
 
 class _Loops:
     """The loops around a pixel: what remains of each, this turn included, and where it began.

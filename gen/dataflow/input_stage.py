@@ -9,8 +9,6 @@ from holdfast.gen.protection.range_guard import RangeGuard
 from holdfast.gen.roles import Kind, Role
 from holdfast.gen.units.descriptor import Layer
 
-__all__ = ["InputStage"]
-
 
 class InputStage(wiring.Component):
     """Selects the channel block, checks its range and inserts padding.

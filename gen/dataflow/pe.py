@@ -6,8 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from holdfast.gen.roles import Kind, Role
 
-__all__ = ["ProcessingElement"]
-
 
 class ProcessingElement(wiring.Component):
     """Weight-stationary cell with a double-buffered weight and a registered product.

@@ -8,8 +8,6 @@ from holdfast.gen.latencies import Latencies
 from .base import Dataflow
 from .weight_stationary import WeightStationary
 
-__all__ = ["DATAFLOWS", "dataflow", "latencies"]
-
 DATAFLOWS: dict[str, type[Dataflow]] = {kind.name: kind for kind in (WeightStationary,)}
 
 

@@ -4,8 +4,6 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Skew"]
-
 
 class Skew(wiring.Component):
     """Delays lane k by k cycles, or with ``reverse`` by ``lanes - 1 - k``.

@@ -7,8 +7,6 @@ from amaranth.lib.wiring import In, Out
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.roles import Kind, Role
 
-__all__ = ["WeightLoader"]
-
 
 class WeightLoader(wiring.Component):
     """Reads one tile of ``rows`` words per request, in address order.

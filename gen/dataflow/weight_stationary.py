@@ -13,8 +13,6 @@ from .input_stage import InputStage
 from .pe import ProcessingElement
 from .weight_loader import WeightLoader
 
-__all__ = ["StationaryLatencies", "WeightStationary"]
-
 
 class StationaryLatencies(Latencies):
     """Latencies of a weight-stationary array.

@@ -7,8 +7,6 @@ from amaranth.lib.wiring import In, Out
 from holdfast.gen.layout import ADDRESS_BITS
 from holdfast.gen.roles import Kind, Role
 
-__all__ = ["AXI_MEMBERS", "AxiSubordinate", "HostAccess"]
-
 ID_BITS = 4
 _SLVERR = 2
 

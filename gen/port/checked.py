@@ -6,8 +6,6 @@ from holdfast.gen.units.memory import cells
 
 from .checksum import Checksum
 
-__all__ = ["CheckedFrames"]
-
 _BUFFER = 256
 
 

@@ -4,8 +4,6 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Checksum"]
-
 _POLYNOMIAL = 0xEDB88320
 _RESIDUE = 0xDEBB20E3
 

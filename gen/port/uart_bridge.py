@@ -42,8 +42,6 @@ from .axi import HostAccess
 from .checked import CheckedFrames
 from .uart import UartReceiver, UartTransmitter
 
-__all__ = ["LINK_ADDRESS", "LINK_BITS", "Command", "UartBridge"]
-
 LINK_ADDRESS = 1 << ADDRESS_BITS
 """Byte address of the word that the bridge answers itself."""
 

@@ -8,8 +8,6 @@ from amaranth.hdl import Module, Value
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.datapath import Datapath
 
-__all__ = ["Protection"]
-
 
 class Protection:
     """A protection of one accelerator.

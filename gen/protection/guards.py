@@ -9,8 +9,6 @@ from holdfast.gen.datapath import Datapath
 
 from .base import Protection
 
-__all__ = ["FixedGuard", "LearntGuard"]
-
 _OUTPUT = "checks outputs before their clamp"
 
 

@@ -4,8 +4,6 @@ from amaranth.hdl import Cat, Module, Mux, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RangeGuard", "fixed_bound", "less"]
-
 
 def less(a: Value, b: Value) -> Value:
     """``a < b`` of two signed values of one width, as the carry of an unsigned comparison.

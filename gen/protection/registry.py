@@ -8,8 +8,6 @@ from holdfast.gen.layout import CONTROL, REGISTERS, Register
 from .base import Protection
 from .guards import FixedGuard, LearntGuard
 
-__all__ = ["PROTECTIONS", "added_registers", "alarms", "protections"]
-
 PROTECTIONS: dict[str, type[Protection]] = {kind.name: kind for kind in (LearntGuard, FixedGuard)}
 
 _BLOCK = 0x80

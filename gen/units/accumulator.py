@@ -9,8 +9,6 @@ from holdfast.gen.roles import Kind, Role
 
 from .memory import cells
 
-__all__ = ["AccumulatorLane"]
-
 
 class AccumulatorLane(wiring.Component):
     """Accumulates one output channel over the reduction tiles, one pixel per cycle.

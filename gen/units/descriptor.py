@@ -8,8 +8,6 @@ from amaranth.lib import data
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import DESCRIPTOR
 
-__all__ = ["Layer", "Token", "lane_offsets"]
-
 Layer = data.StructLayout(
     {
         field.name: signed(field.width) if field.signed else unsigned(field.width)

@@ -13,15 +13,6 @@ from holdfast.gen.protection.range_guard import less
 from .descriptor import Layer
 from .round_shift import lift, lift_bits, lifted_bits
 
-__all__ = [
-    "ChannelSetup",
-    "LayerSetup",
-    "channel_parameters",
-    "lane_parameters",
-    "lane_settings",
-    "largest_shift",
-]
-
 
 def channel_parameters(config: AcceleratorConfig) -> data.StructLayout:
     """Parameters of one output channel as the host wrote them."""

@@ -13,8 +13,6 @@ from .descriptor import Layer, Token
 from .lane_setup import ChannelSetup, LayerSetup, channel_parameters, lane_parameters
 from .requantizer import Requantizer
 
-__all__ = ["Lanes"]
-
 
 class Lanes(wiring.Component):
     """One accumulator and one requantizer per column, each one cycle behind its left neighbour.

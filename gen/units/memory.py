@@ -7,8 +7,6 @@ from amaranth.lib.wiring import In, Out
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.roles import Kind, Role
 
-__all__ = ["LaneMemory", "cells", "weight_memory"]
-
 
 def cells(width: int, depth: int) -> memory.Memory:
     """A memory of zeros whose reader never uses a word of the cycle in which it is written.

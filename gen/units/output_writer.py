@@ -10,8 +10,6 @@ from holdfast.gen.roles import Kind, Role
 from .descriptor import Layer, Token, lane_offsets
 from .tensor_walk import TensorWalk
 
-__all__ = ["OutputWriter"]
-
 
 class OutputWriter(wiring.Component):
     """Places a vector of ``cols`` codes into its lanes of a word, or of two consecutive words.

@@ -7,8 +7,6 @@ from amaranth.lib.wiring import In, Out
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.roles import Kind, Role
 
-__all__ = ["ParameterLoader"]
-
 
 class ParameterLoader(wiring.Component):
     """One channel per cycle, as the wavefront moves from lane to lane.

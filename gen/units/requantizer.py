@@ -12,8 +12,6 @@ from holdfast.gen.roles import Kind, Role
 from .lane_setup import lane_parameters, lane_settings, largest_shift
 from .round_shift import RoundShift, lift_bits, lifted_bits, narrow
 
-__all__ = ["Requantizer"]
-
 
 class Requantizer(wiring.Component):
     """Bias, multiply, rounded shift, output guard, clamp, residual add; one pixel per cycle.

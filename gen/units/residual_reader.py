@@ -10,8 +10,6 @@ from holdfast.gen.roles import Kind, Role
 from .descriptor import Layer, Token, lane_offsets
 from .tensor_walk import TensorWalk
 
-__all__ = ["ResidualReader"]
-
 
 class ResidualReader(wiring.Component):
     """Delivers the ``cols`` residual codes of each finished pixel, aligned.

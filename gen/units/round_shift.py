@@ -4,8 +4,6 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RoundShift", "lift", "lift_bits", "lifted_bits", "narrow"]
-
 _HARD_BITS = 17
 """Unsigned operand of a signed 18-bit hard multiplier."""
 

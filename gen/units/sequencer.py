@@ -10,8 +10,6 @@ from holdfast.gen.roles import Kind, Role
 
 from .descriptor import Layer, lane_offsets
 
-__all__ = ["Sequencer"]
-
 
 class Sequencer(wiring.Component):
     """Fetches a descriptor, checks it, starts the units and waits until the last pixel is written.

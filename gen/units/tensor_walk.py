@@ -8,8 +8,6 @@ from holdfast.gen.config import AcceleratorConfig
 
 from .descriptor import lane_offsets
 
-__all__ = ["TensorWalk"]
-
 
 class TensorWalk(wiring.Component):
     """Addresses of consecutive output tiles of a tensor: column by column, row by row, tile by

@@ -43,8 +43,6 @@ from holdfast.sim.verilate import (
     verilate,
 )
 
-__all__ = ["Build", "SimulationError", "build_cocotb", "parameters", "run_cocotb", "write_results"]
-
 _PARAMETERS = "HOLDFAST_PARAMETERS"
 _RESULTS = "HOLDFAST_RESULTS"
 

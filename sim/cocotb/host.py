@@ -20,8 +20,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from cocotbext.axi import AxiBus, AxiMaster, AxiResp
 
-__all__ = ["AxiPort", "start_host"]
-
 PERIOD_NS = 10
 
 _ANSWER = 10_000

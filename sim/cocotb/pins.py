@@ -2,8 +2,6 @@
 
 from cocotb.triggers import RisingEdge
 
-__all__ = ["CocotbPins"]
-
 
 class CocotbPins:
     """`sim.register_port.Pins` of a device under test.

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 
 from holdfast.sim.netlist.netlist import Netlist
 
-__all__ = ["Contents", "FlipFlops", "Memories", "Values", "changed"]
-
 Values = list[int | str]
 Contents = dict[str, Values]
 

@@ -21,9 +21,6 @@ from holdfast.sim.verilate import (
     verilate,
 )
 
-__all__ = ["CompiledBuild", "build_compiled", "compile_model", "compiled_flags", "processor"]
-
-
 _HARNESS = Path(__file__).with_name("harness.cpp")
 _LIBRARY = "model.so"
 # Not the copies of Verilator's own, such as __Vdly__, that a register is written through.

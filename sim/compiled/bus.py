@@ -21,8 +21,6 @@ from holdfast.sim.transport.base import AccessRefused, BusError
 
 from .model import CompiledModel
 
-__all__ = ["BusError", "CompiledBus", "CompiledPins"]
-
 _BEAT = 4
 _BURST = 256 * _BEAT
 

@@ -10,8 +10,6 @@ from holdfast.sim.host import Host
 from .bus import CompiledBus
 from .model import CompiledModel
 
-__all__ = ["CompiledPort", "compiled_host"]
-
 
 class CompiledPort:
     """`sim.host.Port` of a model; its coroutines never wait.

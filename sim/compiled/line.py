@@ -5,8 +5,6 @@ accelerator = Accelerator(UartTransport(SimulatedLine(model, divisor, limit)))
 
 from .model import CompiledModel
 
-__all__ = ["SimulatedLine"]
-
 
 class SimulatedLine:
     """The pins ``uart_rx`` and ``uart_tx`` of a simulated design, seen from the other end.

@@ -28,8 +28,6 @@ from holdfast.sim.verilate import item_names
 
 from .build import build_compiled
 
-__all__ = ["CompiledModel", "Native", "Place", "Snapshot"]
-
 
 @dataclass(frozen=True)
 class Place:

@@ -14,9 +14,6 @@ from holdfast.nn.compiler.lanes import part_words
 from holdfast.nn.compiler.program import Program, Step
 from holdfast.sim.netlist.netlist import Netlist
 
-__all__ = ["banks_before", "banks_of", "check_written", "live_after", "signed", "store", "tensor",
-           "words_of", "written"]  # fmt: skip
-
 Codes = NDArray[np.int8]
 
 

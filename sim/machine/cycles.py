@@ -8,8 +8,6 @@ from holdfast.nn.compiler.program import Program, Step
 
 from .schedule import timeline_kind
 
-__all__ = ["descriptor_cycles", "step_cycles"]
-
 
 def descriptor_cycles(config: AcceleratorConfig, descriptor: Descriptor) -> Counter[str]:
     """Predicts the cycles of one descriptor by register name of `gen.layout.COUNTERS`.

@@ -18,8 +18,6 @@ from holdfast.nn.graph.guard_modes import GuardSettings
 from .banks import banks_before
 from .timeline import DescriptorTimeline
 
-__all__ = ["LayerValues", "Parameters", "signed", "wrap"]
-
 Ints = NDArray[np.int64]
 Points = tuple[Ints, ...]
 

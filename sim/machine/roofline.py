@@ -13,8 +13,6 @@ from holdfast.base.table import plain_table
 from holdfast.gen.layout import COUNTERS
 from holdfast.nn.compiler.program import Program, Step
 
-__all__ = ["Roofline", "roofline", "roofline_table", "total"]
-
 _CAUSES = {
     "stall_weights": "weights",
     "stall_memory": "sums",

@@ -16,8 +16,6 @@ from holdfast.nn.compiler.program import Program
 from .stationary import StationaryTimeline
 from .timeline import DescriptorTimeline
 
-__all__ = ["START_CYCLES", "TIMELINES", "Schedule", "timeline_kind"]
-
 START_CYCLES = 1
 """Cycles from the accepted start write to the first busy cycle, seen from the bus."""
 

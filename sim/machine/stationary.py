@@ -13,8 +13,6 @@ from holdfast.gen.layout import Descriptor
 
 from .timeline import DescriptorTimeline
 
-__all__ = ["StationaryTimeline"]
-
 
 class StationaryTimeline(DescriptorTimeline):
     """One descriptor on a weight-stationary array; its distances are `StationaryLatencies`."""

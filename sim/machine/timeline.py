@@ -20,8 +20,6 @@ from holdfast.gen.layout import Descriptor
 from holdfast.gen.units.descriptor import lane_offsets
 from holdfast.nn.compiler.program import Step
 
-__all__ = ["DescriptorTimeline"]
-
 _ADDRESSES = 1 << 16
 
 

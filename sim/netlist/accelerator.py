@@ -15,8 +15,6 @@ from holdfast.sim.verilate import cached
 
 from .netlist import Netlist
 
-__all__ = ["TOP", "accelerator_netlist"]
-
 TOP = "accelerator"
 """Name of the Verilog module."""
 

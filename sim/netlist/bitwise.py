@@ -20,8 +20,6 @@ from operator import or_
 from .cells import OPERATIONS, Bits
 from .rtlil import Cell, Module, Signal
 
-__all__ = ["Logic", "Net"]
-
 Net = tuple[str, int]
 """Wire and index; the wires ``0`` and ``1`` are the constants."""
 

@@ -15,8 +15,6 @@ from holdfast.gen.keywords import VERILOG_KEYWORDS
 
 from .rtlil import Cell, Chunk, Module, Signal, Wire
 
-__all__ = ["Canonical"]
-
 _FLIP_FLOP_CELLS = {
     "$dff", "$dffe", "$adff", "$adffe", "$aldff", "$aldffe", "$sdff", "$sdffe", "$sdffce",
     "$dffsr", "$dffsre", "$ff",

@@ -10,9 +10,6 @@ from operator import and_, or_, xor
 
 from .rtlil import Cell
 
-__all__ = ["OPERATIONS", "Bits"]
-
-
 Bits = list[int]
 """Waveforms, least significant bit first."""
 Operation = Callable[[Cell, dict[str, Bits], int], Bits]

@@ -32,8 +32,6 @@ from holdfast.sim.tools import run_yosys
 from .canonical import Canonical
 from .rtlil import parse_module
 
-__all__ = ["FlipFlop", "Memory", "Netlist", "Port"]
-
 
 @dataclass(frozen=True)
 class Port:

@@ -10,8 +10,6 @@ A signal is a list of :class:`Chunk`, most significant first, as RTLIL writes it
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["Cell", "Chunk", "MemoryDeclaration", "Module", "Signal", "Wire", "parse_module"]
-
 
 @dataclass(frozen=True)
 class Chunk:

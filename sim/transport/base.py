@@ -10,8 +10,6 @@ from typing import Protocol
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
 
-__all__ = ["AccessRefused", "BusError", "Link", "Transport"]
-
 
 class BusError(HoldfastError):
     """An access was refused or had no answer."""

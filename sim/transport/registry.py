@@ -10,8 +10,6 @@ from .base import Link, Transport
 from .serial import open_serial
 from .simulated import open_simulated
 
-__all__ = ["TRANSPORTS", "open_transport", "transport_name"]
-
 TRANSPORTS: dict[str, Callable[[Link], Transport]] = {"serial": open_serial, "sim": open_simulated}
 """What opens an accelerator, by the name that stands before a colon."""
 

@@ -23,8 +23,6 @@ try:
 except ImportError:
     TerminalError = OSError  # type: ignore[assignment, misc]
 
-__all__ = ["ByteStream", "UartTransport", "open_serial"]
-
 _WORD = 4
 _BURST = 128
 # The bridge carries out so many words while the next command's first three bytes come, at any rate.

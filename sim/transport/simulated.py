@@ -6,8 +6,6 @@ from holdfast.sim.netlist.accelerator import accelerator_netlist
 
 from .base import Link, Transport
 
-__all__ = ["open_simulated"]
-
 
 def open_simulated(link: Link) -> Transport:
     """Builds the accelerator of a link in the compiled engine and resets it."""

@@ -19,8 +19,8 @@ from holdfast.gen.layout import (
     Region,
     Status,
     parameter_words,
-    word_stride,
 )
+from holdfast.gen.window import word_stride
 
 ROOT = Path(__file__).parents[2]
 CONFIG = AcceleratorConfig()

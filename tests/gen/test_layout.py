@@ -10,8 +10,8 @@ from holdfast.gen.layout import (
     REGISTERS,
     Descriptor,
     parameter_words,
-    word_stride,
 )
+from holdfast.gen.window import word_stride
 
 CONFIG = AcceleratorConfig()
 

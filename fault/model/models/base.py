@@ -8,8 +8,6 @@ from holdfast.base.errors import HoldfastError
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site, State
 
-__all__ = ["AdjacentBits", "FaultModel"]
-
 _MOST_BITS = 4
 
 

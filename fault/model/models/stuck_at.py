@@ -7,8 +7,6 @@ from holdfast.base.errors import HoldfastError
 
 from .base import AdjacentBits
 
-__all__ = ["StuckAtModel"]
-
 
 @dataclass(frozen=True)
 class StuckAtModel(AdjacentBits):

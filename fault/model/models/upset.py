@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from .base import AdjacentBits
 
-__all__ = ["UpsetModel"]
-
 
 @dataclass(frozen=True)
 class UpsetModel(AdjacentBits):
