@@ -6,7 +6,7 @@ import select
 import threading
 import tty
 
-from holdfast.sim.compiled.line import SimulatedLine
+from tests.sim.simulated_line import SimulatedLine
 
 __all__ = ["serial_port"]
 

@@ -7,7 +7,6 @@ from amaranth.hdl import Instance
 
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.boards import find_board
-from holdfast.constraints.design.gate_level import gate_netlist
 from holdfast.constraints.design.top import board_rtlil
 from holdfast.constraints.families.base import Cells, Cost, PllLimits
 from holdfast.constraints.families.nextpnr import NextpnrFamily, Program
@@ -18,6 +17,7 @@ from holdfast.constraints.flow.place_flow import NETLIST, PlaceFlow
 from holdfast.constraints.flow.synthesis import synthesize
 from holdfast.explore.study import Study
 from holdfast.gen.config import AcceleratorConfig
+from tests.constraints.design.gate_level import gate_netlist
 
 SMALL = AcceleratorConfig(
     rows=1, cols=1, act_depth=64, weight_depth=64, acc_depth=16, param_depth=16, program_depth=4

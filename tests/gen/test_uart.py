@@ -11,9 +11,9 @@ from amaranth.lib.wiring import In, Out
 from holdfast.gen.layout import ADDRESS_BITS
 from holdfast.gen.port.uart import UartReceiver
 from holdfast.gen.port.uart_bridge import LINK_ADDRESS, Command, UartBridge
-from holdfast.sim.compiled.line import SimulatedLine
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Netlist
+from tests.sim.simulated_line import SimulatedLine
 
 # Two components exist only to be refused.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.base.errors import HoldfastError
-from holdfast.sim.compiled.line import SimulatedLine
 from holdfast.sim.compiled.model import CompiledModel, Snapshot
+from tests.sim.simulated_line import SimulatedLine
 
 __all__ = ["Session"]
 

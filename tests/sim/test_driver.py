@@ -21,7 +21,6 @@ from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.bus import CompiledBus
-from holdfast.sim.compiled.line import SimulatedLine
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import REGISTER, Accelerator, AcceleratorError, check_status, control_word
 from holdfast.sim.machine.cycles import step_cycles
@@ -29,6 +28,7 @@ from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.transport.base import AccessRefused, BusError, Link
 from holdfast.sim.transport.serial import UartTransport, open_serial
+from tests.sim.simulated_line import SimulatedLine
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=4

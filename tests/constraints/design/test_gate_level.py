@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from holdfast.constraints.boards import find_board
-from holdfast.constraints.design.gate_level import board_line, gate_model, register_bits
 from holdfast.constraints.flow.bitstream import synthesize_board
 from holdfast.fault.model.space import FaultSpace
 from holdfast.nn.compiler.compiler import compile_graph
@@ -23,6 +22,7 @@ from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.transport.serial import UartTransport
+from tests.constraints.design.gate_level import board_line, gate_model, register_bits
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,6 @@ import torch
 
 from holdfast.constraints.boards import find_board
 from holdfast.constraints.client import run_images
-from holdfast.constraints.design.gate_level import board_line, board_model
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.golden import Golden
@@ -17,6 +16,7 @@ from holdfast.nn.networks.spec import Network
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.transport.serial import UartTransport
+from tests.constraints.design.gate_level import board_line, board_model
 
 DIVISOR = 4
 

@@ -7,11 +7,11 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from holdfast.constraints.design.gate_level import with_cells
 from holdfast.constraints.families.registry import FAMILIES
 from holdfast.constraints.flow.yosys import run_script
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Port
+from tests.constraints.design.gate_level import with_cells
 
 SHAPES = {
     # By words and bits: the deepest to the widest a block can be.

@@ -16,13 +16,13 @@ from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
-from holdfast.sim.compiled.line import SimulatedLine
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import REGISTER, Accelerator
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.transport.base import BusError, Link
 from holdfast.sim.transport.serial import UartTransport, open_serial
 from tests.sim.flipped_line import BITS, Session
+from tests.sim.simulated_line import SimulatedLine
 
 CONFIG = AcceleratorConfig(
     rows=1, cols=2, act_depth=16, weight_depth=8, acc_depth=4, param_depth=8, program_depth=4,

@@ -16,6 +16,7 @@ from typing import Any
 
 from holdfast.base.files import make_folder
 from holdfast.constraints.boards import Board
+from holdfast.constraints.design.top import TOP, board_verilog
 from holdfast.constraints.families.nextpnr import NextpnrFamily
 from holdfast.constraints.families.registry import nextpnr_family
 from holdfast.constraints.flow.bitstream import DESIGN, Synthesized
@@ -23,11 +24,9 @@ from holdfast.constraints.flow.eda_tools import program
 from holdfast.constraints.flow.place_flow import NETLIST
 from holdfast.constraints.flow.yosys import run_script
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.sim.compiled.line import SimulatedLine
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Netlist, Port
-
-from .top import TOP, board_verilog
+from tests.sim.simulated_line import SimulatedLine
 
 _FF_OUTPUT = "Q"
 # Cycles of the core; longer than the bridge's.

@@ -3,7 +3,7 @@
 accelerator = Accelerator(UartTransport(SimulatedLine(model, divisor, limit)))
 """
 
-from .model import CompiledModel
+from holdfast.sim.compiled.model import CompiledModel
 
 
 class SimulatedLine:
