@@ -49,7 +49,11 @@ class RegisterFile:
         fixed = {register.name for register in REGISTERS}
         self._labels = {name: name if name in fixed else f"alarm_{name}" for name in alarms}
         self._alarms = {n: Signal(32, name=label) for n, label in self._labels.items()}
-        self._raised = {n: Signal(8, name=f"{label}_count") for n, label in self._labels.items()}
+        # The range guard has 16 flags at most, others any number.
+        self._raised = {
+            n: Signal(8 if n in fixed else 32, name=f"{label}_count")
+            for n, label in self._labels.items()
+        }
 
     def connect(self, m: Module, host, offset_read: Value, sequencer: Sequencer, activity) -> Value:
         """Connect the registers.

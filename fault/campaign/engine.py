@@ -15,6 +15,8 @@ Each fault takes the first of these paths that decides it (*path*):
 ``end``       RTL to the end of the inference
 ============  =====================================================================================
 
+With an added protection, or a dataflow that has no closed forms, it is ``plain`` RTL.
+
 A changed tensor goes through the rest of the network in the golden model.
 """
 
@@ -39,7 +41,7 @@ from holdfast.fault.outcome.verdict import NOTHING, Verdict
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
 
-from .resolvers import RESOLVERS, GoldenInference
+from .resolvers import RESOLVERS, GoldenInference, rtl_alone
 
 PATHS = ("unread", "closed", "window", "end")
 
@@ -184,8 +186,7 @@ class Engine:
             self.inference.golden = self._trace
 
     def _decide(self, fault: Fault) -> Decision | FaultOutcome:
-        if self.program.config.protections:
-            # Nothing but RTL knows the alarms that are not of the range guard.
+        if rtl_alone(self.program.config):
             return self.plain(fault)
         began = fault.cycle
         for resolver in self._resolvers:

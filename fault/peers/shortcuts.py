@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 from holdfast.fault.analysis.layer_outputs import LayerOutputs, Points
+from holdfast.fault.campaign.resolvers import CLOSED_FORMS, rtl_alone
 from holdfast.fault.model.space import State
 from holdfast.fault.sampling.sampler import Filters, Sampler
 from holdfast.gen.roles import Held, Role
@@ -144,6 +145,11 @@ class Shortcuts:
             raise HoldfastError(
                 f"{option} is not what the RTL computes, which therefore cannot audit it: give "
                 "--audit 0."
+            )
+        if rtl_alone(program.config):
+            raise HoldfastError(
+                f"{option} is for the dataflow {', '.join(CLOSED_FORMS)} without added "
+                "protections: RTL alone decides the faults of others."
             )
         for step in program.steps:
             joined = isinstance(program.graph[step.target], ConcatNode)

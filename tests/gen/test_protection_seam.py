@@ -29,6 +29,8 @@ from holdfast.sim.driver import Accelerator
 from holdfast.sim.netlist.netlist import Netlist
 from tests.fault.tiny import CONFIG, graph, images
 
+FLAGS = 300
+"""More than a byte counts; all are raised at once."""
 PROTECTED = CONFIG.with_(guard=False, protections=("layer_parity",))
 
 
@@ -59,7 +61,7 @@ class LayerParity(Protection):
     name = "layer_parity"
     modes = {"parity": ("layer_parity",)}
     switches = {"layer_parity": "checks descriptors while their layer runs"}
-    alarms = {"parity_errors": "cycles in which a descriptor had changed"}
+    alarms = {"parity_errors": f"{FLAGS} for every cycle in which a descriptor had changed"}
 
     @classmethod
     def check(cls, config):
@@ -75,7 +77,7 @@ class LayerParity(Protection):
             watch.go.eq(sequencer.go),
             watch.over.eq(sequencer.fetching | ~sequencer.busy),
         ]
-        return {"parity_errors": watch.wrong}
+        return {"parity_errors": watch.wrong.replicate(FLAGS)}
 
 
 @pytest.fixture
@@ -162,7 +164,8 @@ def test_the_driver_switches_it_and_reads_its_alarm_by_name(known, netlist):
     assert accelerator.alarms() == {"parity_errors": 0}
     bus.register = descriptor_word(netlist, 0)
     assert accelerator.run(image.numpy()).flatten().tolist() == expected
-    assert accelerator.alarms()["parity_errors"] > 0
+    counted = accelerator.alarms()["parity_errors"]
+    assert counted > 0 and counted % FLAGS == 0
     accelerator.switch(layer_parity=False)
     accelerator.run(image.numpy())
     assert accelerator.alarms() == {"parity_errors": 0}
@@ -180,3 +183,4 @@ def test_faults_that_it_finds_are_detected(known, netlist, mode, detected):
     engine = Engine(session, code, session.record(code))
     (outcome,) = engine.run([replace(fault, layer="")])
     assert (outcome.detected, outcome.counts > 0) == (detected, detected)
+    assert outcome.counts % FLAGS == 0

@@ -8,6 +8,11 @@ import torch
 from amaranth.hdl import Signal
 
 from holdfast.base.errors import HoldfastError
+from holdfast.fault.campaign.engine import Engine
+from holdfast.fault.injection.session import RtlSession
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import Site
+from holdfast.fault.peers.shortcuts import Shortcuts
 from holdfast.gen.accelerator import Accelerator
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.registry import DATAFLOWS
@@ -16,6 +21,8 @@ from holdfast.gen.roles import Role
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.mappings.registry import MAPPINGS
 from holdfast.nn.compiler.mappings.weight_stationary import weight_stationary
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.build import build_compiled
@@ -131,3 +138,28 @@ def test_a_dataflow_without_a_timeline_is_named(monkeypatch):
     monkeypatch.delitem(TIMELINES, Registered.name)
     with pytest.raises(HoldfastError, match="no timeline for the dataflow 'registered', only for"):
         Schedule(compile_graph(network(), CONFIG))
+
+
+def test_its_faults_are_decided_by_rtl():
+    """The registers' closed forms know the latencies of the weight-stationary array."""
+    config = CONFIG.with_(param_depth=128)
+    program, netlist = (
+        compile_graph(network(), config),
+        Netlist.of(Accelerator(config), "registered"),
+    )
+    session = RtlSession(program, netlist, GUARD_OFF)
+    engine = Engine(session, CODES[0], session.record(CODES[0]))
+    golden = Golden(program.graph).logits(torch.from_numpy(CODES)).numpy().astype(np.int8)
+    assert engine.plain(Fault((), 0)).output == golden.tobytes()
+    run = engine.inference.schedule.runs[0]
+    faults = [
+        Fault((Site(name, None, 5),), cycle)
+        for name in netlist.names(Role.PE_SHADOW)
+        for cycle in range(int(run.start[0]), run.end, 5)
+    ]
+    results = engine.run(faults)
+    assert {result.path for result in results} == {"plain"}
+    both = zip(faults, results, strict=True)
+    assert all(result.agrees(engine.plain(fault)) for fault, result in both)
+    with pytest.raises(HoldfastError, match=r"^--requantize tile is for the dataflow weight_stat"):
+        Shortcuts(requantize="tile").check(program, True, False, 0)
