@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 
 from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
@@ -17,7 +16,6 @@ from holdfast.sim.compiled.bus import CompiledBus, CompiledPins
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import chunk_writes, loads, network_writes
 from holdfast.sim.host import complete
-from holdfast.sim.machine.banks import banks_before, banks_of, check_written, words_of
 from holdfast.sim.register_port import RegisterPort
 
 from .observation import (
@@ -28,8 +26,9 @@ from .observation import (
     Observation,
     Observed,
     Work,
-    answers,
-    start_writes,
+    golden_layer,
+    start,
+    start_words,
     trace_cycles,
 )
 
@@ -98,35 +97,24 @@ class CompiledBench:
 
     def _golden(self, work: Work) -> GoldenLayer:
         """Run a layer without a fault; the golden model then stands at its cycle 0."""
-        model, program = self.golden, self.program
-        self.step = step = next(step for step in program.steps if step.name == work.layer)
-        tensors = self.job.golden[work.image]
-        self._prepare(banks_before(program, step, tensors))
+        model = self.golden
+        self.step = next(step for step in self.program.steps if step.name == work.layer)
+        self._prepare(work.image)
         self.idle = model.snapshot()
 
         started = self._begin(model)
+        assert started, f"the port takes no start of {work.layer}"
         first = model.snapshot()
         self.begin = model.cycles
         self.limit = 10_000_000
         interrupt = _Interrupt(model)
         interrupt.wait(self.begin, self.limit)
         self.ending = ending = self._end(model, self.begin, interrupt.cycle)
-        assert started and ending.clean, f"{step.name} ended with {ending}"
         self.limit = 2 * ending.cycles + 1000
         self.end = model.snapshot()
         self.end_memories = {name: model.read_memory(name) for name in self.memories}
-        banks = banks_of(self.job.netlist, program.config, self.end_memories)
-        check_written(program, step, banks, tensors)
         model.restore(first)
-        return GoldenLayer(
-            layer=step.name,
-            image=work.image,
-            cycles=ending.cycles,
-            guard_output=ending.guard_output,
-            guard_input=ending.guard_input,
-            banks=banks,
-            alarms=ending.alarms,
-        )
+        return golden_layer(self.job, self.step, work.image, ending, self.end_memories)
 
     def _faulty(self, fault: Fault) -> Observation:
         if fault.cycle < 0:
@@ -174,18 +162,16 @@ class CompiledBench:
 
     def _begin(self, model: CompiledModel) -> bool:
         """The host's writes up to the start; whether the port took them."""
-        port = _port(model)
-        writes = start_writes(self.job, self.step)
-        return all(complete(port.write(at, value)) for at, value in writes.items())
+        return complete(start(_port(model), self.job, self.step))
 
     def _end(self, model: CompiledModel, begin: int, interrupted: int | None) -> Ending:
         """Let the pipelines drain and read what the host reads."""
         cycles = self.limit if interrupted is None else interrupted
         model.step(max(1, begin + cycles + DRAIN + 1 - model.cycles))
-        port = _port(model)
-        found = {n: complete(port.read(at)) for n, at in answers(self.program).items()}
+        config, ended = self.program.config, interrupted is not None
+        ending = complete(Ending.read(_port(model), config, cycles, ended))
         model.step(2)
-        return Ending.of(cycles, interrupted is not None, found)
+        return ending
 
     def _compared(
         self, fault: Fault, ending: Ending, reached: frozenset[str] = frozenset()
@@ -203,18 +189,16 @@ class CompiledBench:
         flip_flops = tuple(name for name in differing if name in self.flip_flops)
         return Observation(fault, ending, reached, flip_flops, memories)
 
-    def _prepare(self, banks: NDArray[np.int8]) -> None:
+    def _prepare(self, image: int) -> None:
         """Bring the golden model into the state in which the layer starts."""
-        model, program = self.golden, self.program
+        model = self.golden
         self._reset()
         bus = CompiledBus(model)
-        for load in loads(program, self.step.first, self.step.count):
+        for load in loads(self.program, self.step.first, self.step.count):
             for address, data in chunk_writes(load.chunk):
                 bus.write(address, data)
-        for name, words in words_of(self.job.netlist, program.config, banks).items():
+        for name, words in start_words(self.job, self.step, image).items():
             model.write_memory(name, words)
-        for name in self.accumulators:
-            model.write_memory(name, np.zeros_like(model.read_memory(name)))
         _port(model)
         model.step(DRAIN)
 

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from holdfast.fault.model.fault import Fault
+from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.registry import latencies
+from holdfast.gen.roles import Role
 from holdfast.nn.compiler.program import Program, Step
-from holdfast.sim.driver import control_word, status_part
+from holdfast.sim.machine.banks import banks_before, banks_of, check_written, words_of
 from holdfast.sim.netlist.netlist import Netlist
-from holdfast.sim.registers import alarm_registers, offsets, preparation
+from holdfast.sim.register_port import RegisterPort
+from holdfast.sim.registers import alarm_registers, control_word, offsets, preparation, status_part
 
 MARK = "holdfast-fault "
 """Begins a line of the cocotb testbench that says how many faults are done."""
@@ -123,8 +126,12 @@ class Ending:
         return self.ended and not self.status
 
     @classmethod
-    def of(cls, cycles: int, interrupted: bool, answers: Mapping[str, int | None]) -> Self:
-        """Reads what the port answered for :func:`answers`; None where it did not."""
+    async def read(
+        cls, port: RegisterPort, config: AcceleratorConfig, cycles: int, interrupted: bool
+    ) -> Self:
+        """Reads what the host reads after a run."""
+        names = ("status", *alarm_registers(config))
+        answers = {name: await port.read(offsets(config)[name]) for name in names}
         found = {name: value for name, value in answers.items() if value is not None}
         if len(found) < len(answers):
             return cls(cycles)
@@ -188,18 +195,39 @@ class Divergence:
     faulty: int
 
 
-def answers(program: Program) -> dict[str, int]:
-    """Returns addresses of the registers that the host reads after a run, by name."""
-    at = offsets(program.config)
-    return {name: at[name] for name in ("status", *alarm_registers(program.config))}
-
-
-def start_writes(job: BenchJob, step: Step) -> dict[int, int]:
-    """Returns what the host writes to which address, in order, to start a layer."""
+async def start(port: RegisterPort, job: BenchJob, step: Step) -> bool:
+    """Does what the host writes, in order, to start a layer; tells whether the port took it."""
     config = job.program.config
     writes = preparation(config, job.settings) | {"first": step.first, "count": step.count}
     writes["control"] = control_word(start=True, interrupt=True, **job.settings)
-    return {offsets(config)[name]: value for name, value in writes.items()}
+    for name, value in writes.items():
+        if not await port.write(offsets(config)[name], value):
+            return False
+    return True
+
+
+def start_words(job: BenchJob, step: Step, image: int) -> dict[str, NDArray[np.int64]]:
+    """Returns what activation and accumulator memories hold when a layer starts: the banks as an
+    inference from zeroed memories leaves them, and zeros.
+    """
+    netlist, program = job.netlist, job.program
+    sums = netlist.names(Role.ACCUMULATOR_WORDS)
+    zeros = {m.name: np.zeros(m.depth, np.int64) for m in netlist.memories if m.name in sums}
+    banks = banks_before(program, step, job.golden[image])
+    return zeros | words_of(netlist, program.config, banks)
+
+
+def golden_layer(
+    job: BenchJob, step: Step, image: int, ending: Ending, words: Mapping[str, ArrayLike]
+) -> GoldenLayer:
+    """Returns a fault-free run by its ending and its memories; asserts that both are right."""
+    assert ending.clean, f"{step.name} ended with {ending}"
+    banks = banks_of(job.netlist, job.program.config, words)
+    check_written(job.program, step, banks, job.golden[image])
+    return GoldenLayer(
+        step.name, image, ending.cycles, ending.guard_output, ending.guard_input, banks,
+        alarms=ending.alarms,
+    )  # fmt: skip
 
 
 def trace_cycles(program: Program) -> int:
