@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 __all__ = [
-    "Estimate", "Sample", "limits", "quantile", "sample_size", "share", "stratified", "weighted",
+    "Estimate", "Sample", "limits", "quantile", "sample_size", "share", "stratified", "variance",
+    "weighted",
 ]  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def share(sample: Sample, confidence: float = 0.95) -> Estimate:
 
 
 def stratified(
-    samples: Mapping[str, Sample], population: Mapping[str, int], confidence: float = 0.95
+    samples: Mapping[str, Sample], population: Mapping[str, float], confidence: float = 0.95
 ) -> Estimate:
     """Share of the whole population from independent samples of its strata.
 
@@ -112,6 +113,16 @@ def stratified(
     low, high = limits(parts, weights, tail)
     value = min(1.0, sum(w * part.mean for w, part in zip(weights, parts, strict=True)))
     return Estimate(float(value), min(float(value), float(low)), max(float(value), float(high)))
+
+
+def variance(samples: Mapping[str, Sample], population: Mapping[str, float]) -> float:
+    """Returns the variance of the estimate of :func:`stratified`, estimated from the samples."""
+    total = sum(population.values())
+    return sum(
+        (population[name] / total) ** 2 * part.variance / (part.faults - 1)
+        for name, part in samples.items()
+        if part.faults > 1 and not part.whole
+    )
 
 
 def limits(samples: Sequence[Sample], weights: Sequence[float], tail: float) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 from holdfast.fault.campaign.campaign import CampaignSettings, prepare, run_campaign
 from holdfast.fault.campaign.console import ConsoleObserver
+from holdfast.fault.campaign.pilot import METRICS
 from holdfast.fault.campaign.replay_upset import replay_upset
 from holdfast.fault.model.registry import fault_model
 from holdfast.fault.peers.shortcuts import Shortcuts
@@ -37,7 +38,7 @@ _CONFIDENCE = (0.01, 0.99999)
     {
         shared.SETUP: "images",
         shared.FAULTS: "faults margin minimum structures pattern pes layers phases bits "
-        "stuck duration",
+        "stuck duration pilot metric",
         shared.RESULTS: "confidence patterns comparison against fit store replay",
         shared.RUN: "stop_at cycles requantize audit processes scheduler unit",
     }
@@ -66,6 +67,8 @@ def campaign(
     cycles: given.Cycles = "all",
     requantize: given.Requantize = "sum",
     patterns: given.Patterns = False,
+    pilot: given.Pilot = None,
+    metric: given.Metric = "sdc1",
     seed: shared.Seed = 1,
     audit: given.Audit = "0.1%",
     comparison: given.Comparison = "",
@@ -80,6 +83,7 @@ def campaign(
     """Inject faults into whole inferences and estimate failure rates, exactly as RTL would."""
     level = options.share("--confidence", confidence)
     options.check_range(*_CONFIDENCE, **{"--confidence": level})
+    options.check_choice(METRICS, **{"--metric": metric})
     shortcuts = Shortcuts(cycles, requantize)
     graph = load_network(network)
     chosen = configuration(graph, config, rows, cols)
@@ -91,7 +95,8 @@ def campaign(
             options.words(structures), options.words(layers), options.words(phases), pattern,
             tuple(given.element(name) for name in options.words(pes)),
         ),
-        model=fault_model(bits, stuck, duration), shortcuts=shortcuts, patterns=patterns, seed=seed,
+        model=fault_model(bits, stuck, duration), shortcuts=shortcuts, patterns=patterns,
+        pilot=pilot, metric=metric, seed=seed,
         unit=unit, against=tuple(Path(name) for name in options.words(against)),
         rates=given.rates(fit), processes=processes, scheduler=scheduler,
         command=repeated("campaign"),

@@ -10,6 +10,7 @@ from holdfast.base import options
 from holdfast.base.errors import HoldfastError
 from holdfast.base.options import words
 from holdfast.base.text import shown
+from holdfast.fault.campaign.pilot import METRICS
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.nn.data.choice import MOST_IMAGES
 
@@ -70,6 +71,10 @@ Requantize = Annotated[str, options.text("sum, or a shortcut: slice or tile of i
 Patterns = Annotated[
     bool, typer.Option("--patterns", help="Store what was wrong in the layer that was struck.")
 ]
+Pilot = Annotated[
+    Path | None, options.path("Folder of a finished campaign that says where to draw faults.")
+]
+Metric = Annotated[str, options.text(f"Share to make exact: {', '.join(METRICS)}.")]
 Audit = Annotated[str, options.text("Share of the faults that plain RTL computes again.")]
 Comparison = Annotated[
     str, options.text("Guard settings to compare on the same faults.", "--compare")

@@ -170,6 +170,8 @@ def _comparable(
             f"{folder} is a campaign of another network {manifest.name}; "
             "give the one that it struck with --network."
         )
+    if manifest.pilot:
+        raise HoldfastError(f"{folder} drew by a pilot; give a campaign without --pilot.")
     if images_hash(codes) != manifest.images:
         raise HoldfastError(f"{folder} struck other images; give its --data.")
     array = recorded_config(other)

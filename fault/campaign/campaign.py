@@ -41,6 +41,7 @@ from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.tools import find_tools
 
 from .manifest import manifest, settings
+from .pilot import divided
 from .prior import PriorCampaign
 from .spec import CampaignSpec, UnitId, UnitStatistics
 from .store import Store
@@ -66,6 +67,8 @@ class CampaignSettings:
         Of all intervals.
     stop_at : float
         Half width of SDC-1's interval at which the campaign stops early; 0: it does not.
+    pilot : Path or None
+        Finished campaign that says where faults are drawn, for the share ``metric``.
     audit : float
         Share of the faults that plain RTL computes again.
     unit : int
@@ -93,6 +96,8 @@ class CampaignSettings:
     model: FaultModel = field(default_factory=UpsetModel)
     shortcuts: Shortcuts = EXACT
     patterns: bool = False
+    pilot: Path | None = None
+    metric: str = "sdc1"
     seed: int = 1
     audit: float = 0.001
     unit: int = 1000
@@ -180,6 +185,8 @@ def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepar
     graph, config = given.graph, given.config
     if given.patterns and given.shortcuts.alone:
         raise HoldfastError("--patterns are of what the hardware does, without --requantize.")
+    if given.patterns and given.pilot:
+        raise HoldfastError("--patterns are fitted from draws in proportion, without --pilot.")
     program = compile_graph(graph, config)
     for name in given.guards:
         check_injectable(program, named_guard(name, config))
@@ -191,7 +198,6 @@ def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepar
         netlist = accelerator_netlist(config)
     space = FaultSpace.of(netlist)
     plan = Plan(space, Schedule(program), given.model, given.filters, given.shortcuts.sampler)
-    faults = plan.faults(given.margin, given.confidence) if given.margin else given.faults
     labels = given.images.labels
     spec = CampaignSpec(
         program=program,
@@ -201,13 +207,21 @@ def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepar
         labels=None if labels is None else np.asarray(labels, np.int64),
         model=given.model,
         filters=given.filters,
-        counts=plan.allocate(faults, given.minimum),
+        counts={},
         size=given.unit,
         seed=given.seed,
         audit=given.audit,
         shortcuts=given.shortcuts,
         patterns=given.patterns,
+        metric=given.metric,
     )
+    if given.pilot is not None:
+        with observer.doing("Reading the pilot"):
+            pilot = PriorCampaign.load(given.pilot)
+            plan.division = divided(plan, pilot, manifest(spec, plan), given.metric)
+    faults = plan.faults(given.margin, given.confidence) if given.margin else given.faults
+    counts = plan.allocate(faults, given.minimum)
+    spec = replace(spec, counts=counts, division=plan.division)
     spec.check_size()
     others = {str(folder): PriorCampaign.load(folder) for folder in given.against}
     if len({folder.name for folder in given.against}) < len(others):

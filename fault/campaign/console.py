@@ -7,7 +7,13 @@ from typing import Any
 
 from holdfast.base.console import console, marked
 from holdfast.base.progress import rated
-from holdfast.fault.results.tables import effects_table, independent_table, pairs_table, percent
+from holdfast.fault.results.tables import (
+    effects_table,
+    independent_table,
+    pairs_table,
+    percent,
+    precision,
+)
 
 from .campaign import CampaignResult, GuardRun, Observer, Prepared
 from .spec import UnitStatistics
@@ -62,6 +68,8 @@ class ConsoleObserver(Observer):
             f"Weighted by population: SDC-1 {percent(summary.total['sdc1'])} %, output or end "
             f"wrong (AVF) {percent(summary.total['avf'])} %."
         )
+        if summary.sampling:
+            console.print(precision(summary.sampling))
         if accuracy := summary.accuracy:
             console.print(
                 f"{accuracy.golden} of {accuracy.images} images are classified rightly "

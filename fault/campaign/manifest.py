@@ -63,6 +63,7 @@ class Manifest:
     seed: int
     audit: float | None = None
     patterns: bool = False
+    pilot: dict[str, str] | None = None
     whole: list[str] = field(default_factory=list)
     sources: str | None = None
     versions: dict[str, Any] | None = None
@@ -130,6 +131,7 @@ def settings(job: CampaignSpec, plan: Plan) -> dict[str, Any]:
         "audit": job.audit,
         # Not in the manifests of earlier versions, which are still good.
         **({"patterns": True} if job.patterns else {}),
+        **({"pilot": {"metric": job.metric, "strata": job.division.hash}} if job.division else {}),
         **({"whole": whole} if (whole := sorted(plan.tried_whole(job.counts))) else {}),
     }
 

@@ -26,7 +26,8 @@ from .manifest import Manifest, campaign_hash
 from .shard import read_shard
 from .spec import UnitId
 
-_SAME = ("format", "design", "images", "model", "filters", "cycles_drawn", "faults", "unit", "seed")
+_SAME = ("format", "design", "images", "model", "filters", "cycles_drawn", "faults", "unit", "seed",
+         "pilot")  # fmt: skip
 """What two campaigns that drew the same faults have in common in their manifests."""
 _SAME_SIZE = ("population", "cycles", "images")
 """And in their summaries."""

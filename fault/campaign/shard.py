@@ -13,6 +13,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,14 +74,23 @@ PATTERN_SCHEMA = pa.schema(
 """With what was wrong in the layer that was struck (`fault.outcome.pattern`): null where nothing
 was, or RTL alone decided (``path`` is ``end``)."""
 
+_STRATA = pa.schema([("stratum", _TEXT), ("population", pa.int64())])
+"""Where a pilot decided the draws: how many faults exist in the row's stratum. A row stands for
+``population`` by the number of its stratum's faults."""
+
 
 class DamagedShardError(HoldfastError):
     """A shard is not as it was written."""
 
 
+def shard_schema(patterns: bool = False, strata: bool = False) -> pa.Schema:
+    """Returns the columns of a shard: with patterns, and with what weighs its rows."""
+    return pa.schema([*(PATTERN_SCHEMA if patterns else SCHEMA), *(_STRATA if strata else ())])
+
+
 def pack(columns: Mapping[str, list]) -> bytes:
     """A shard's file, not yet stamped."""
-    schema = PATTERN_SCHEMA if "tensor" in columns else SCHEMA
+    schema = shard_schema("tensor" in columns, "stratum" in columns)
     return _written(pa.Table.from_pydict(dict(columns), schema=schema), {})
 
 
@@ -119,7 +129,8 @@ def read_shard(path: Path, unit: str, rows: int, campaign: str | None) -> pa.Tab
         table, stamp = _parsed(content)
     except (pa.ArrowException, OSError, ValueError, LookupError, MemoryError, OverflowError):
         raise DamagedShardError(f"{name} is damaged.") from None
-    if not any(table.schema.equals(schema) for schema in (SCHEMA, PATTERN_SCHEMA)):
+    kinds = product((False, True), repeat=2)
+    if not any(table.schema.equals(shard_schema(*kind)) for kind in kinds):
         raise DamagedShardError(f"{name} has other columns than a shard.")
     if campaign is not None:
         if stamp is None or not digests:

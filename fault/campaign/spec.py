@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.model.models.base import FaultModel
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
+from holdfast.fault.sampling.division import Division
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.compiler.program import Program
@@ -25,7 +26,7 @@ _NUMBER = re.compile("[0-9]{1,12}")
 
 @dataclass(frozen=True, order=True)
 class UnitId:
-    """A work unit: some faults of a structure, such as ``weight-000003``."""
+    """A work unit: some faults of a structure, such as ``weight-000003``, or of a stratum."""
 
     structure: str
     number: int
@@ -50,7 +51,7 @@ class CampaignSpec:
         The images; every fault is injected into each.
     labels : int64 [N] or None
     counts : dict of int
-        Faults of every structure.
+        Faults of every structure, or stratum.
     size : int
         Faults of a unit.
     audit : float
@@ -59,6 +60,8 @@ class CampaignSpec:
         Folder of the golden runs; without it every process records its own.
     patterns : bool
         Store what was wrong in the layer that was struck.
+    division : Division or None
+        Strata, by which ``counts`` are then; made for the share ``metric``.
     """
 
     program: Program
@@ -76,13 +79,16 @@ class CampaignSpec:
     spacing: int = 64
     shortcuts: Shortcuts = EXACT
     patterns: bool = False
+    division: Division | None = None
+    metric: str = "sdc1"
 
     @property
     def watches_registers(self) -> bool:
         """Tells whether to run the liveness analysis first: it costs seconds,
         and pays for single upsets of many.
         """
-        many = sum(self.counts.get(name, 0) for name in CONTROL) >= _MANY
+        here = [n for name, n in self.counts.items() if name.partition(".")[0] in CONTROL]
+        many = sum(here) >= _MANY
         return many and self.model.single
 
     def units(self) -> list[UnitId]:

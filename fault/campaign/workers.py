@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from holdfast.fault.sampling.sampler import phase_bounds
 from holdfast.sim.netlist.netlist import Netlist
 
 from .engine import Engine, FaultOutcome
-from .shard import PATTERN_SCHEMA, SCHEMA, pack
+from .shard import PATTERN_SCHEMA, SCHEMA, pack, shard_schema
 from .spec import CONTROL, CampaignSpec, UnitId, UnitStatistics
 
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
@@ -82,7 +83,9 @@ class Worker:
         self.inference = RtlSession(job.program, job.netlist, job.guard, job.spacing)
         self.space = FaultSpace.of(job.netlist)
         schedule = self.inference.schedule
-        self.plan = Plan(self.space, schedule, job.model, job.filters, job.shortcuts.sampler)
+        self.plan = Plan(
+            self.space, schedule, job.model, job.filters, job.shortcuts.sampler, job.division
+        )
         self._engines: dict[int, Engine] = {}
 
     def engine(self, image: int) -> Engine:
@@ -109,6 +112,7 @@ class Worker:
         job = self.job
         structure, number = unit.structure, unit.number
         first, count = number * job.size, job.faults(unit)
+        before, where = self._origin(structure)
         # Every unit of a structure draws as many, so that a larger campaign continues a smaller.
         if structure in self.plan.tried_whole(job.counts):
             upsets = self.plan.every(structure, first, count)
@@ -116,16 +120,16 @@ class Worker:
             upsets = self.plan.draw(structure, number, job.size, job.seed)[:count]
         generator = np.random.default_rng([job.seed, 1, zlib.crc32(str(unit).encode())])
         spent = UnitStatistics()
-        schema = PATTERN_SCHEMA if job.patterns else SCHEMA
+        schema = shard_schema(job.patterns, job.division is not None)
         columns: dict[str, list] = {name: [] for name in schema.names}
         for image in range(len(job.codes)):
             engine = self.engine(image)
             chosen = np.flatnonzero(generator.random(job.size) < job.audit)
             began = time.perf_counter()
-            before = engine.propagator.computed
+            computed = engine.propagator.computed
             results = engine.run(upsets)
             spent.shortcuts += time.perf_counter() - began
-            spent.carried += engine.propagator.computed - before
+            spent.carried += engine.propagator.computed - computed
             engine.propagator.clear_cache()
             began = time.perf_counter()
             audited = {
@@ -138,13 +142,24 @@ class Worker:
             for index, (upset, result) in enumerate(zip(upsets, results, strict=True)):
                 spent.paths[result.path] = spent.paths.get(result.path, 0) + 1
                 row = self._row(upset, result, image)
-                row |= {"number": first + index, "structure": structure}
+                row |= {"number": before + first + index, **where}
                 row |= {"audited": index in audited, "agrees": audited.get(index)}
                 if job.patterns:
                     row |= result.pattern.columns() if result.pattern else _NO_PATTERN
                 for name, value in row.items():
                     columns[name].append(value)
         return pack(columns), spent
+
+    def _origin(self, stratum: str) -> tuple[int, dict]:
+        """Faults of earlier strata of its structure, and the columns that name a stratum."""
+        division = self.job.division
+        if division is None:
+            return 0, {"structure": stratum}
+        structure = division.structure(stratum)
+        earlier = takewhile(stratum.__ne__, division.strata(structure))
+        columns = {"structure": structure, "stratum": stratum,
+                   "population": division.sizes[stratum]}  # fmt: skip
+        return sum(self.job.counts[name] for name in earlier), columns
 
     def _row(self, upset: Fault, result: FaultOutcome, image: int) -> dict:
         name, address, bit = upset.site

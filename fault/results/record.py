@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Accuracy", "Audit", "Element", "Group", "Latency", "Share", "StructureSummary",
-           "Summary", "Suspect"]  # fmt: skip
+__all__ = ["Accuracy", "Audit", "Element", "Group", "Latency", "Precision", "Sampling", "Share",
+           "Stratum", "StructureSummary", "Summary", "Suspect"]  # fmt: skip
 
 Share = Mapping[str, float]
 """``value``, ``low`` and ``high``."""
@@ -92,6 +92,30 @@ class Audit:
     faults: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Precision:
+    """Variance of a share's estimate, and the faults drawn in proportion that would give it."""
+
+    variance: float
+    effective_faults: float | None
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Faults that exist in a stratum, and that were drawn: a row's weight is their quotient."""
+
+    population: int
+    faults: int
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What a pilot decided: strata by name, ``STRUCTURE.NUMBER``, number 0 of unused words."""
+
+    precision: Mapping[str, Precision]
+    strata: Mapping[str, Stratum]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """Everything that a report shows.
@@ -110,6 +134,8 @@ class Summary:
         Of the campaign; empty where no campaign is stored.
     fit : Mapping or None
         Failures in time, by structure, with the raw rates ``per_megabit``.
+    sampling : Sampling or None
+        Of a campaign whose draws a pilot decided; ``counts`` are of unlike draws then.
 
     Raises
     ------
@@ -140,6 +166,7 @@ class Summary:
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Mapping[str, float]] | None = None
+    sampling: Sampling | None = None
 
     def __post_init__(self) -> None:
         counts = {"population": self.population, "cycles": self.cycles, "faults": self.faults}
@@ -158,8 +185,8 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data."""
-        plain = asdict(self)
-        return plain if self.fit is not None else {k: v for k, v in plain.items() if k != "fit"}
+        optional = ("fit", "sampling")
+        return {k: v for k, v in asdict(self).items() if k not in optional or v is not None}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Summary":

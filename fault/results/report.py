@@ -10,7 +10,7 @@ from holdfast.fault.model.models.base import FaultModel
 from holdfast.fault.outcome.effects import EFFECTS
 
 from .record import Element, StructureSummary, Summary
-from .tables import ratio
+from .tables import precision, ratio
 
 __all__ = ["report"]
 
@@ -56,6 +56,7 @@ def report(
         paths=_counts(summary.paths),
         died=_counts(summary.died),
         fit=_fit(summary),
+        precision=precision(summary.sampling) if summary.sampling else "",
         share=share,
         leaves_out=settings["model"].get("leaves_out", FaultModel.leaves_out),
     )

@@ -3,22 +3,22 @@
     summary = summarize(tables, plan, images=1, confidence=0.95)
     summary.total["sdc1"]                     # {"value": ..., "low": ..., "high": ...}
 
-Shares of the whole space weight every structure by its population. Several images under one fault
-are a cluster: the unit of all intervals is the fault (`base.statistics`).
+Shares of the whole space weight every structure by its population, and within a structure every
+stratum by its own. Several images under one fault are a cluster: the unit of all intervals is the
+fault (`base.statistics`).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from holdfast.base.paired import Pairs, combined
-from holdfast.base.statistics import Sample, share, stratified
+from holdfast.base.statistics import Sample, stratified, variance
 from holdfast.fault.outcome.effects import EFFECTS
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import PHASES
@@ -29,71 +29,24 @@ from .record import (
     Element,
     Group,
     Latency,
+    Precision,
+    Sampling,
     Share,
+    Stratum,
     StructureSummary,
     Summary,
     Suspect,
-)  # fmt: skip
+)
+from .rows import Rows
 
-__all__ = ["FAILURES", "compare", "failure_rates", "summarize"]
-
-FAILURES = ("benign", "sdc1", "stopped", "hang")
-"""Effects that count as failures in the architectural vulnerability factor (AVF)."""
+__all__ = ["compare", "failure_rates", "summarize"]
 
 _KINDS = (
     *EFFECTS, "avf", "detected", "corrected", "undetected_sdc1", "false_alarm", "sdc5", "sdc10",
     "sdc20",
 )  # fmt: skip
-_KEPT = ["structure", "signal", "bit", "layer", "phase", "number", "image", "effect", "died",
-         "detected", "false_alarm", "latency", "sdc5", "sdc10", "sdc20", "right", "path",
-         "audited", "agrees", "fault"]  # fmt: skip
+_HARMLESS = ("masked", "latent")
 _WORST = 20
-
-
-class _Table:
-    """Columns as arrays; texts as indices into their names."""
-
-    def __init__(self, tables: Iterable[pa.Table]):
-        table = pa.concat_tables([t.select(_KEPT) for t in tables]).unify_dictionaries()
-        self.names: dict[str, list[str]] = {}
-        self.columns: dict[str, NDArray] = {}
-        for name in _KEPT:
-            column = table[name].combine_chunks()
-            if pa.types.is_dictionary(column.type):
-                self.names[name] = column.dictionary.to_pylist()
-                column = column.indices
-            elif name in ("right", "agrees"):
-                if name == "right":
-                    self.columns["labelled"] = column.is_valid().to_numpy(zero_copy_only=False)
-                column = pc.fill_null(column, False)
-            self.columns[name] = column.to_numpy(zero_copy_only=False)
-        self.rows = table.num_rows
-
-    def equals(self, column: str, value: str) -> NDArray[np.bool_]:
-        names = self.names[column]
-        if value not in names:
-            return np.zeros(self.rows, bool)
-        return self.columns[column] == names.index(value)
-
-    def faults(self, structure: str) -> NDArray[np.intp]:
-        """Rows of a structure, fault by fault and for each image by image."""
-        rows = np.flatnonzero(self.equals("structure", structure))
-        return rows[np.lexsort((self.columns["image"][rows], self.columns["number"][rows]))]
-
-    def whole(self, plan: Plan, images: int) -> Collection[str]:
-        """Structures of which these are all faults that exist."""
-        return plan.tried_whole({n: len(self.faults(n)) // images for n in plan.structures})
-
-    def kinds(self) -> dict[str, NDArray[np.bool_]]:
-        """Tells which rows count as what."""
-        kinds = {effect: self.equals("effect", effect) for effect in EFFECTS}
-        kinds["avf"] = np.logical_or.reduce([kinds[name] for name in FAILURES])
-        for name in ("detected", "false_alarm", "sdc5", "sdc10", "sdc20"):
-            kinds[name] = self.columns[name].astype(bool)
-        kinds["undetected_sdc1"] = kinds["sdc1"] & ~kinds["detected"]
-        golden = kinds["masked"] | kinds["latent"]
-        kinds["corrected"] = kinds["detected"] & ~kinds["false_alarm"] & golden
-        return kinds
 
 
 def summarize(
@@ -108,15 +61,20 @@ def summarize(
     images : int
         Images under every fault.
     """
-    return _Summarizer(_Table(tables), plan, images, confidence).summary()
+    return _Summarizer(Rows(tables), plan, images, confidence).summary()
 
 
 class _Summarizer:
-    def __init__(self, table: _Table, plan: Plan, images: int, confidence: float):
+    def __init__(self, table: Rows, plan: Plan, images: int, confidence: float):
         self.table, self.plan, self.images, self.confidence = table, plan, images, confidence
         self.kinds, self.whole = table.kinds(), table.whole(plan, images)
         self.every = {name: table.faults(name) for name in plan.structures}
         self.rows = {name: found for name, found in self.every.items() if len(found)}
+        self.drawn = {
+            name: len(some)
+            for structure, rows in self.rows.items()
+            for name, some in table.parts(structure, rows, plan).items()
+        }
 
     def summary(self) -> Summary:
         table, plan = self.table, self.plan
@@ -151,18 +109,59 @@ class _Summarizer:
             audit=Audit(
                 int(audited.sum()), int(wrong.sum()), table.columns["fault"][wrong][:10].tolist()
             ),
+            sampling=self._sampling(),
         )
 
-    def _sample(self, kind: str, structure: str, rows: NDArray) -> Sample:
-        return Sample.of(self.kinds[kind][rows].reshape(-1, self.images), structure in self.whole)
+    def _sampling(self) -> Sampling | None:
+        """What weighs the rows, and how well; None where every structure is one stratum."""
+        if self.plan.division is None:
+            return None
+        precision = {}
+        for kind in ("sdc1", "avf"):
+            samples, sizes = self._samples(kind, self.rows)
+            spread = variance(samples, sizes)
+            value = stratified(samples, sizes).value
+            precision[kind] = Precision(spread, value * (1 - value) / spread if spread else None)
+        strata = {
+            name: Stratum(self.plan.sizes[name], number // self.images)
+            for name, number in self.drawn.items()
+        }
+        return Sampling(precision, strata)
+
+    def _samples(
+        self, kind: str, rows: Mapping[str, NDArray]
+    ) -> tuple[dict[str, Sample], dict[str, float]]:
+        """Samples of some rows of structures by stratum, and the weights of these: of a part of a
+        stratum's rows, as large a part of its population.
+        """
+        samples: dict[str, Sample] = {}
+        sizes: dict[str, float] = dict(self.plan.population)
+        for structure, some in rows.items():
+            whole = sizes.pop(structure)
+            parts = self.table.parts(structure, some, self.plan)
+            weights = {n: self.plan.sizes[n] * len(p) / self.drawn[n] for n, p in parts.items()}
+            scale = whole / sum(weights.values()) if len(parts) > 1 else 1.0
+            for name, part in parts.items():
+                sizes[name] = weights[name] * scale if len(parts) > 1 else whole
+                hits = self.kinds[kind][part].reshape(-1, self.images)
+                samples[name] = Sample.of(hits, self._known(kind, structure, name, hits))
+            if not parts:
+                sizes[structure] = whole
+        return samples, sizes
+
+    def _known(self, kind: str, structure: str, stratum: str, hits: NDArray) -> bool:
+        """Tells whether nothing is left to estimate: all faults were tried, or none can fail."""
+        division = self.plan.division
+        idle = division is not None and division.unused(stratum) and kind not in _HARMLESS
+        return structure in self.whole or (idle and not hits.any())
 
     def _share(self, kind: str, structure: str, rows: NDArray) -> Share:
-        return asdict(share(self._sample(kind, structure, rows), self.confidence))
+        samples, sizes = self._samples(kind, {structure: rows})
+        return asdict(stratified(samples, {n: sizes[n] for n in samples}, self.confidence))
 
     def _weighted(self, kind: str, rows: Mapping[str, NDArray]) -> Share:
         """A share of rows of all structures, weighted by population."""
-        samples = {name: self._sample(kind, name, some) for name, some in rows.items()}
-        return asdict(stratified(samples, self.plan.population, self.confidence))
+        return asdict(stratified(*self._samples(kind, rows), self.confidence))
 
     def _structure(self, name: str, rows: NDArray) -> StructureSummary:
         return StructureSummary(
@@ -199,6 +198,9 @@ class _Summarizer:
         """Faults and failures of every register kind and bit of every processing element."""
         found: dict[tuple[int, int, str, int], list[int]] = {}
         columns = self.table.columns
+        if self.plan.division is not None:
+            # Bits of one register are drawn unlike.
+            return []
         for index, name in enumerate(self.table.names["signal"]):
             place = self.plan.space[name].held.place
             if not {"row", "col"} <= place.keys():
@@ -271,7 +273,7 @@ def compare(
         ``high`` None where the first may have none, None where neither has one), and
         ``false_alarms`` and ``detected`` in the second.
     """
-    before, after = _Table(first), _Table(second)
+    before, after = Rows(first), Rows(second)
     bad, now = before.kinds()["sdc1"], after.kinds()
     whole = before.whole(plan, images)
     result: dict[str, dict[str, Any]] = {}
@@ -280,21 +282,25 @@ def compare(
         rows, others = before.faults(name), after.faults(name)
         if not len(rows):
             continue
-        pair = pairs[name] = Pairs(
-            bad[rows].reshape(-1, images), now["sdc1"][others].reshape(-1, images), name in whole
-        )
-        ratio = pair.ratio(confidence)
+        parts = before.parts(name, rows, plan), after.parts(name, others, plan)
+        mine = {
+            n: _pair(plan, n, bad[some].reshape(-1, images),
+                     now["sdc1"][parts[1][n]].reshape(-1, images), name in whole)
+            for n, some in parts[0].items()
+        }  # fmt: skip
+        pairs |= mine
+        difference, ratio = combined(mine, _weights(plan, mine), confidence)
         result[name] = {
             "faults": len(rows),
-            "sdc1": [int(pair.before.sum()), int(pair.after.sum())],
-            "prevented": int((pair.before & ~pair.after).sum()),
-            "caused": int((pair.after & ~pair.before).sum()),
-            "difference": asdict(pair.difference(confidence)),
+            "sdc1": [int(bad[rows].sum()), int(now["sdc1"][others].sum())],
+            "prevented": sum(int((pair.before & ~pair.after).sum()) for pair in mine.values()),
+            "caused": sum(int((pair.after & ~pair.before).sum()) for pair in mine.values()),
+            "difference": asdict(difference),
             "ratio": asdict(ratio) if ratio else None,
             "detected": int(now["detected"][others].sum()),
             "false_alarms": int(now["false_alarm"][others].sum()),
         }
-    weights = {name: plan.population[name] / plan.total for name in pairs}
+    weights = _weights(plan, pairs, plan.total)
     difference, ratio = combined(pairs, weights, confidence)
     result["total"] = {
         "faults": sum(entry["faults"] for entry in result.values()),
@@ -313,7 +319,7 @@ def compare(
     return result
 
 
-def _accuracy(table: _Table, plan: Plan, images: int, confidence: float) -> Accuracy | None:
+def _accuracy(table: Rows, plan: Plan, images: int, confidence: float) -> Accuracy | None:
     """Images classified rightly without a fault and what an upset takes from that; None without
     labels.
     """
@@ -324,19 +330,35 @@ def _accuracy(table: _Table, plan: Plan, images: int, confidence: float) -> Accu
     same = ~np.logical_or.reduce([table.equals("effect", e) for e in ("sdc1", "stopped", "hang")])
     golden = np.zeros(images, bool)
     golden[image[same & right]] = True
-    pairs, whole = {}, table.whole(plan, images)
+    pairs: dict[str, Pairs] = {}
+    drops, whole = {}, table.whole(plan, images)
     for name in plan.structures:
-        rows = table.faults(name)
-        if len(rows):
+        mine = {}
+        for stratum, rows in table.parts(name, table.faults(name), plan).items():
             after = right[rows].reshape(-1, images)
-            pairs[name] = Pairs(np.broadcast_to(golden, after.shape), after, name in whole)
-    weights = {name: plan.population[name] / plan.total for name in pairs}
-    change, _ = combined(pairs, weights, confidence)
+            before = np.broadcast_to(golden, after.shape)
+            if len(rows):
+                mine[stratum] = _pair(plan, stratum, before, after, name in whole)
+        if mine:
+            drops[name] = -combined(mine, _weights(plan, mine), confidence)[0].value
+            pairs |= mine
+    change, _ = combined(pairs, _weights(plan, pairs, plan.total), confidence)
     return Accuracy(
         golden=int(golden.sum()),
         images=images,
         drop={"value": -change.value, "low": -change.high, "high": -change.low},
-        drop_by_structure={
-            name: -pair.difference(confidence).value for name, pair in pairs.items()
-        },
+        drop_by_structure=drops,
     )
+
+
+def _pair(plan: Plan, stratum: str, before: NDArray, after: NDArray, whole: bool) -> Pairs:
+    """Failures of a stratum's faults, twice; where none can fail nothing is estimated."""
+    idle = plan.division is not None and plan.division.unused(stratum)
+    return Pairs(before, after, whole or (idle and bool((before == after).all())))
+
+
+def _weights(plan: Plan, strata: Iterable[str], total: int = 0) -> dict[str, float]:
+    """Shares of strata in so many faults, or in their own."""
+    sizes = {name: plan.sizes[name] for name in strata}
+    whole = total or sum(sizes.values())
+    return {name: size / whole for name, size in sizes.items()}

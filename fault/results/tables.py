@@ -13,7 +13,7 @@ from holdfast.fault.outcome.classify import FaultResult
 from holdfast.fault.outcome.effects import EFFECTS
 
 from .layers import Row
-from .record import Summary
+from .record import Sampling, Summary
 
 __all__ = [
     "compact",
@@ -25,6 +25,7 @@ __all__ = [
     "pairs_sentence",
     "pairs_table",
     "percent",
+    "precision",
     "ratio",
 ]
 
@@ -139,6 +140,17 @@ def divergence_table(title: str, entries: Iterable[Divergence], later: int = 0) 
         cycle = str(entry.cycle + later)
         table.add_row(cycle, entry.signal, f"{entry.golden:#x}", f"{entry.faulty:#x}")
     return table
+
+
+def precision(sampling: Sampling) -> str:
+    """Says how exact a campaign is whose draws a pilot decided."""
+    parts = []
+    for kind, name in (("sdc1", "SDC-1"), ("avf", "AVF")):
+        found = sampling.precision[kind]
+        many = found.effective_faults
+        worth = f"as exact as {many:,.0f} faults in proportion" if many else "no failure seen"
+        parts.append(f"{name} has a variance of {found.variance:.2g}, {worth}")
+    return f"A pilot decided the draws, in {len(sampling.strata)} strata: {'; '.join(parts)}."
 
 
 def ratio(estimate: Mapping[str, Any] | None) -> str:

@@ -4,9 +4,10 @@
     counts = plan.allocate(plan.faults(margin=0.005, confidence=0.95))
     upsets = plan.draw("weight", unit=3, count=1000, seed=7)
 
-A stratum is a structure. The draws of a unit depend on the seed, the structure and the unit's
-number alone, so that units can be computed in any order, and more can follow. A stratum of no more
-faults than are to be drawn is tried whole instead, every fault once.
+A stratum is a structure, or with a division (`fault.sampling.division`) a part of one. The draws of
+a unit depend on the seed, the stratum and the unit's number alone, so that units can be computed in
+any order, and more can follow. A structure of no more faults than are to be drawn is tried whole
+instead, every fault once.
 """
 
 import math
@@ -20,17 +21,23 @@ import numpy as np
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
 from holdfast.base.text import printable, shown
+from holdfast.fault.campaign.resolvers import rtl_alone
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.models.base import FaultModel
+from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace, State
 from holdfast.sim.machine.schedule import Schedule
 
+from .cells import Cells
+from .division import Division
 from .sampler import Filters, MakeSampler, Sampler, check_known
 
 __all__ = ["MOST_FAULTS", "Plan"]
 
 MOST_FAULTS = 100_000_000
 """Of a campaign: a month of computing."""
+_BATCH = 1 << 18
+"""Faults that are drawn at once to find those of a stratum."""
 
 
 class Plan:
@@ -44,6 +51,8 @@ class Plan:
         When.
     excluded : dict of int
         Bits of the netlist that are not in ``space``, by structure.
+    division : Division or None
+        Strata within structures.
 
     Raises
     ------
@@ -58,7 +67,9 @@ class Plan:
         model: FaultModel,
         filters: Filters,
         sampler: MakeSampler = Sampler,
+        division: Division | None = None,
     ):
+        self.division = division
         self.model, self.filters, self.schedule, self.whole = model, filters, schedule, whole
         check_known("structure", filters.structures, whole.structures)
         self.sampler = sampler(schedule, filters)
@@ -101,13 +112,38 @@ class Plan:
 
     @property
     def structures(self) -> tuple[str, ...]:
-        """The strata."""
+        """Structures that are hit."""
         return self.space.structures
 
     @cached_property
     def population(self) -> dict[str, int]:
-        """Faults of every stratum: places of the adjacent bits times cycles."""
+        """Faults of every structure: places of the adjacent bits times cycles."""
         return {name: self._places(name) * self.cycles for name in self.structures}
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Faults of every stratum."""
+        return self.population if self.division is None else self.division.sizes
+
+    def strata(self, structure: str) -> list[str]:
+        """Returns the strata of a structure."""
+        return [structure] if self.division is None else self.division.strata(structure)
+
+    @cached_property
+    def cells(self) -> Cells:
+        """What a division is made of.
+
+        Raises
+        ------
+        HoldfastError
+            The faults are not upsets, or not of all cycles alike.
+        """
+        if not isinstance(self.model, UpsetModel):
+            raise HoldfastError("a pilot says where upsets matter, not stuck bits: leave --stuck.")
+        if not self.sampler.uniform:
+            raise HoldfastError("a pilot is for faults of all cycles, without --cycles first-mac.")
+        known = not rtl_alone(self.schedule.program.config)
+        return Cells(self.space, self.schedule, self.model, self.sampler, known)
 
     @property
     def total(self) -> int:
@@ -153,6 +189,8 @@ class Plan:
         """
         if count < 1:
             raise HoldfastError(f"a campaign needs at least 1 fault, not {count}.")
+        if self.division is not None:
+            return self.division.allocate(count, minimum)
         result = {}
         for name, size in self.population.items():
             share = math.ceil(count * size / self.total)
@@ -163,9 +201,9 @@ class Plan:
     def tried_whole(self, counts: Mapping[str, int]) -> frozenset[str]:
         """The strata that so many faults are all of: each is tried once, nothing is estimated.
 
-        None is where the sampler's draws are not uniform over the stratum.
+        None is where the sampler's draws are not uniform over the stratum, or with a division.
         """
-        if not self.sampler.uniform:
+        if not self.sampler.uniform or self.division is not None:
             return frozenset()
         return frozenset(name for name, size in self.population.items() if counts.get(name) == size)
 
@@ -174,17 +212,42 @@ class Plan:
         places, moments = np.divmod(np.arange(first, first + count), self.cycles)
         return self._at(structure, places, moments)
 
-    def draw(self, structure: str, unit: int, count: int, seed: int) -> list[Fault]:
+    def draw(self, stratum: str, unit: int, count: int, seed: int) -> list[Fault]:
         """Draws the faults of a unit, with replacement."""
-        generator = np.random.default_rng([seed, zlib.crc32(structure.encode()), unit])
-        places = generator.integers(self._places(structure), size=count)
-        return self._at(structure, places, self.sampler.draw(generator, count))
+        generator = np.random.default_rng([seed, zlib.crc32(stratum.encode()), unit])
+        if self.division is not None:
+            return self._within(self.division, stratum, generator, count)
+        places = generator.integers(self._places(stratum), size=count)
+        return self._at(stratum, places, self.sampler.draw(generator, count))
+
+    def _within(
+        self, division: Division, stratum: str, generator: np.random.Generator, count: int
+    ) -> list[Fault]:
+        """Draws from a structure until there are so many of the stratum."""
+        structure = division.structure(stratum)
+        chance = division.sizes[stratum] / self.population[structure]
+        found: list[Fault] = []
+        while len(found) < count:
+            size = min(_BATCH, math.ceil(1.1 * (count - len(found)) / chance) + 16)
+            places = generator.integers(self._places(structure), size=size)
+            moments = self.sampler.draw(generator, size)
+            cells = self.cells.of(
+                structure, *self._owners(structure, places), self.sampler.cycles(moments)
+            )
+            here = np.flatnonzero(division.inside(stratum, cells))[: count - len(found)]
+            found += self._at(structure, places[here], moments[here])
+        return found
+
+    def _owners(self, structure: str, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the registers and memories that places belong to, and the places in them."""
+        starts, _ = self._starts[structure]
+        owners = np.searchsorted(starts, places, side="right") - 1
+        return owners, places - starts[owners]
 
     def _at(self, structure: str, places: np.ndarray, moments: np.ndarray) -> list[Fault]:
         """Faults by the numbers of their places and of the moments in which they begin."""
-        starts, states = self._starts[structure]
-        owners = np.searchsorted(starts, places, side="right") - 1
-        within = places - starts[owners]
+        _, states = self._starts[structure]
+        owners, within = self._owners(structure, places)
         cycles = self.sampler.cycles(moments)
         parts = zip(owners.tolist(), within.tolist(), cycles.tolist(), strict=True)
         return [

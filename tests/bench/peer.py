@@ -39,7 +39,8 @@ from holdfast.fault.campaign.workers import golden_runs, run_units
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import EXACT, STRUCTURES, Shortcuts, convolutions
-from holdfast.fault.results.summary import FAILURES, summarize
+from holdfast.fault.results.rows import FAILURES
+from holdfast.fault.results.summary import summarize
 from holdfast.fault.results.tables import percent, ratio
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import Filters

@@ -1,0 +1,83 @@
+"""Says how long an upset of a memory's word can still matter, from the schedule alone.
+
+    cycles = used_cycles(schedule, state)        # [word, run]
+
+A word is in use while the schedule may read it before it is written. The counts err to one side: a
+word that is in use is never called unused. So faults in unused words never fail, whatever a sample
+says of them.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.fault.model.space import State, weight_word
+from holdfast.gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
+from holdfast.gen.roles import Role
+from holdfast.sim.machine.banks import live_after
+from holdfast.sim.machine.schedule import Schedule
+from holdfast.sim.machine.timeline import DescriptorTimeline
+
+
+def run_bounds(schedule: Schedule) -> NDArray[np.int64]:
+    """Returns the cycles between the descriptors' runs, [run + 1], from 0 to the end."""
+    return np.array([0, *(run.fetch for run in schedule.runs[1:]), schedule.cycles])
+
+
+def used_cycles(schedule: Schedule, state: State) -> NDArray[np.int64] | None:
+    """Returns for how many cycles of each run a word is in use, from the run's first on.
+
+    Returns
+    -------
+    int64 [word, run] or None
+        None of a register, and of a memory that the schedule does not tell of.
+    """
+    role, place = state.held.role, state.held.place
+    begins, ends = run_bounds(schedule)[:-1], run_bounds(schedule)[1:]
+    runs = range(len(schedule.runs))
+    if role is Role.ACTIVATION_WORDS:
+        held = np.stack([_tensors(schedule, run, int(place["bank"]), state.depth)
+                         for run in schedule.runs], 1)  # fmt: skip
+        return held * (ends - begins)
+    if role is Role.ACCUMULATOR_WORDS:
+        summed = [run.pixels * (run.reductions > 1) for run in schedule.runs]
+        return (np.arange(state.depth)[:, None] < np.array(summed)) * (ends - begins)
+    last = np.full((state.depth, len(runs)), -1)
+    for number in runs:
+        for words, cycles in _constants(schedule.runs[number], state, schedule):
+            inside = (words >= 0) & (words < state.depth)
+            np.maximum.at(last[:, number], words[inside], cycles[inside])
+    if role not in (Role.WEIGHT_WORDS, Role.PARAMETER_WORDS, Role.PROGRAM_WORDS):
+        return None
+    return np.clip(last.max(1, initial=-1)[:, None] + 1 - begins, 0, ends - begins)
+
+
+def _tensors(
+    schedule: Schedule, run: DescriptorTimeline, bank: int, depth: int
+) -> NDArray[np.bool_]:
+    """Tells which words of a bank belong to a tensor that is read, written or kept by a layer."""
+    program, step = schedule.program, run.step
+    found = np.zeros(depth, bool)
+    for name in {*step.reads, *live_after(program, step), step.target}:
+        place = program.places[name]
+        if place.bank == bank:
+            found[place.base : place.base + place.size] = True
+    return found
+
+
+def _constants(
+    run: DescriptorTimeline, state: State, schedule: Schedule
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Returns words that the host wrote, with the cycles in which a run addresses them."""
+    config, role = schedule.program.config, state.held.role
+    if weights := weight_word(config, state.held, 0):
+        cycles, words = run.weight_reads
+        return [(words + row - weights[1], cycles + row) for row in range(config.rows)]
+    if role is Role.PARAMETER_WORDS:
+        tiles = np.arange(run.tiles)
+        moments = np.asarray(run.finish)[tiles] + run.timing.parameters
+        words = run.descriptor.param_base + tiles * config.cols
+        return [(words + col, moments + col) for col in range(config.cols)]
+    if role is Role.PROGRAM_WORDS:
+        parts = np.arange(DESCRIPTOR_WORDS)
+        return [(run.index * DESCRIPTOR_STRIDE + parts, run.fetch + parts)]
+    return []
