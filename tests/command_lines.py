@@ -60,6 +60,7 @@ RIGHT = {
     "--guards": ["off", "off,bound", "bound, bound", "fixed"],
     "--compare": ["off,bound", "off,off", "off, zero", "bound,fixed"],
     "--against": ["folder", "folder,folder", "a/x,b/x"],
+    "--metric": ["sdc1", "avf", "hang"],
     "--margin": ["1%", "0.5%", "0.0001%", "50%", "1e-9"],
     "--confidence": ["99%", "0.5", "0.999999999999999999"],
     "--stop-at": ["1%", "0.1"],

@@ -13,6 +13,7 @@ from holdfast.base.statistics import (
     sample_size,
     share,
     stratified,
+    variance,
     weighted,
 )
 
@@ -227,3 +228,12 @@ def test_sample_size(population, margin, confidence, size):
 
 def test_sample_size_of_everything():
     assert sample_size(100, 0.0) == 100
+
+
+def test_the_variance_of_a_stratified_estimate():
+    # By hand: (0.25 * sqrt(0.1 * 0.9 / 99))**2 + (0.75 * sqrt(0.5 * 0.5 / 9))**2; a stratum that is
+    # known adds nothing.
+    samples = {"a": Sample.counted(10, 100), "b": Sample.counted(5, 10)}
+    assert variance(samples, {"a": 1, "b": 3}) == pytest.approx(0.0156818182)
+    samples["b"] = Sample.counted(5, 10, whole=True)
+    assert variance(samples, {"a": 1, "b": 3}) == pytest.approx(0.0000568182)
