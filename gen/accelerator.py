@@ -60,6 +60,8 @@ class Accelerator(wiring.Component):
         r"alarm_(?P<name>\w+)": Kind(Role.GUARD_COUNTER),
         rf"(?P<name>cycles|{'|'.join(COUNTERS)})": Kind(Role.COUNTER),
         "ready": Kind(Role.HOST, live=("layer",)),
+        # Read by the host alone, and read anew.
+        "activation_word": Kind(Role.HOST, pipeline=True),
         r"\w+": Kind(Role.HOST),
     }
 
