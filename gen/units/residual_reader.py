@@ -31,10 +31,7 @@ class ResidualReader(wiring.Component):
 
     LATENCY = 2
 
-    STATE = {
-        r"codes\w*": Kind(Role.RESIDUAL, pipeline=True),
-        r"\w+": Kind(Role.CONTROL),
-    }
+    STATE = {r"codes\w*": Kind(Role.RESIDUAL, pipeline=True), r"\w+": Kind(Role.CONTROL)}
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
