@@ -44,6 +44,8 @@ from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
 from .resolvers import RESOLVERS, GoldenInference, rtl_alone
 
 PATHS = ("unread", "closed", "window", "end")
+_KNOWN = 10_000
+"""Delayed faults whose decisions are kept: many that begin apart come to the same."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class Engine:
         )
         made = (make(known) for make in RESOLVERS)
         self._resolvers = [resolver for resolver in made if resolver is not None]
+        self._delayed: dict[Fault, Decision | InferenceOutcome] = {}
         self.propagator = Propagator(self.program, inference.schedule, golden, reference)
         self._cycles = trace.cycles
         self._counts = int(trace.counts[-1])
@@ -188,14 +191,24 @@ class Engine:
     def _decide(self, fault: Fault) -> Decision | FaultOutcome:
         if rtl_alone(self.program.config):
             return self.plain(fault)
-        began = fault.cycle
+        found = self._resolved(fault)
+        if isinstance(found, InferenceOutcome):
+            return self._seen(fault.cycle, found, "end")
+        return found
+
+    def _resolved(self, fault: Fault) -> Decision | InferenceOutcome:
+        """Asks the resolvers in turn, and once for all faults that are delayed to the same."""
+        delayed = False
         for resolver in self._resolvers:
-            found = resolver.resolve(fault)
+            found = self._delayed.get(fault) if delayed else None
+            found = found or resolver.resolve(fault)
             if isinstance(found, Later):
-                fault = replace(fault, cycle=found.cycle)
-            elif isinstance(found, InferenceOutcome):
-                return self._seen(began, found, "end")
+                delayed, fault = True, replace(fault, cycle=found.cycle)
             elif found is not None:
+                if delayed:
+                    if len(self._delayed) >= _KNOWN:
+                        self._delayed.clear()
+                    self._delayed[fault] = found
                 return found
         raise AssertionError("RTL decides every fault")
 
