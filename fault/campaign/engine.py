@@ -200,8 +200,8 @@ class Engine:
         """Asks the resolvers in turn, and once for all faults that are delayed to the same."""
         delayed = False
         for resolver in self._resolvers:
-            found = self._delayed.get(fault) if delayed else None
-            found = found or resolver.resolve(fault)
+            known = self._delayed.get(fault) if delayed else None
+            found = known or resolver.resolve(fault)
             if isinstance(found, Later):
                 delayed, fault = True, replace(fault, cycle=found.cycle)
             elif found is not None:
