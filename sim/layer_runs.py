@@ -5,7 +5,7 @@ async for run in layer_runs(host, job):
 """
 
 from collections.abc import AsyncIterator, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,13 +90,9 @@ class LayerRun:
     utilization: float
     spent: dict[str, int]
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns what `from_json` reads."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "LayerRun":
-        """Returns the run that `to_json` wrote."""
+        """Returns the run of such fields as JSON has them."""
         return cls(**{**data, "shape": tuple(data["shape"])})
 
 

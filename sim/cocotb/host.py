@@ -81,11 +81,9 @@ class AxiPort:
         await _limited(accepted, f"write to {address:#x}", 4)
 
     async def step(self, cycles: int) -> None:
-        """Lets clock cycles pass."""
         await ClockCycles(self.dut.clk, cycles)
 
     async def wait_interrupt(self, limit: int) -> bool:
-        """Waits for the interrupt, at most `limit` cycles; tells whether it came."""
         if self.dut.interrupt.value:
             return True
         timeout = ClockCycles(self.dut.clk, limit)

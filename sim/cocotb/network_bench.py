@@ -4,6 +4,7 @@ Parameter ``job``: file of a pickled `LayerJob`. Every `LayerRun` is a result of
 """
 
 import pickle
+from dataclasses import asdict
 from pathlib import Path
 
 import cocotb
@@ -19,4 +20,4 @@ async def run_layers(dut):
     job: LayerJob = pickle.loads(Path(parameters()["job"]).read_bytes())
     host = await start_host(dut, job.stall, job.seed)
     async for run in layer_runs(host, job):
-        write_results(run.to_json())
+        write_results(asdict(run))

@@ -16,10 +16,8 @@ class CocotbPins:
         self._dut = dut
 
     def drive(self, name: str, value: int) -> None:
-        """Drives an input."""
         getattr(self._dut, name).value = value
 
     async def edge(self, *names: str) -> list[int]:
-        """Passes the next rising edge and returns what some outputs were just before it."""
         await RisingEdge(self._dut.clk)
         return [int(getattr(self._dut, name).value) for name in names]

@@ -39,7 +39,6 @@ class CompiledPins:
         self.drive = model.poke
 
     async def edge(self, *names: str) -> list[int]:
-        """Passes the next rising edge and returns what some outputs were just before it."""
         values = [self._model.peek(name) for name in names]
         self._model.step()
         return values

@@ -26,27 +26,21 @@ class CompiledPort:
 
     @property
     def cycles(self) -> int:
-        """Counts the model's clock cycles."""
         return self.model.cycles
 
     async def write(self, address: int, data: bytes) -> None:
-        """Writes bytes."""
         self.bus.write(address, data)
 
     async def read(self, address: int, length: int) -> bytes:
-        """Reads bytes."""
         return self.bus.read(address, length)
 
     async def post(self, address: int, value: int) -> None:
-        """Writes a register and returns with the edge that accepts it."""
         self.bus.post_word(address, value)
 
     async def step(self, cycles: int) -> None:
-        """Runs clock cycles."""
         self.model.step(cycles)
 
     async def wait_interrupt(self, limit: int) -> bool:
-        """Runs until the interrupt, at most `limit` cycles; tells whether it came."""
         return self.bus.wait_interrupt(limit)
 
 

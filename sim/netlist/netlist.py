@@ -143,16 +143,6 @@ class Netlist:
         """Identifies the design by its content (hexadecimal SHA-256)."""
         return hashlib.sha256(self.verilog.encode()).hexdigest()
 
-    @property
-    def flip_flop_bits(self) -> int:
-        """Number of flip-flop bits."""
-        return sum(flip_flop.width for flip_flop in self.flip_flops)
-
-    @property
-    def memory_bits(self) -> int:
-        """Number of memory bits."""
-        return sum(memory.width * memory.depth for memory in self.memories)
-
 
 def _with_role(entry: dict[str, Any]) -> dict[str, Any]:
     """The fields of a port, register or memory as JSON has them, its role made one again."""

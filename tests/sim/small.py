@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Module, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["FLIP_FLOPS", "MEMORIES", "Small"]
+__all__ = ["FLIP_FLOPS", "MEMORIES", "Small", "flip_flop_bits", "memory_bits"]
 
 # Counted by hand from the code below.
 FLIP_FLOPS = {f"pe_{row}_{column}__weight": 8 for row in range(2) for column in range(2)}
@@ -147,3 +147,11 @@ class Small(wiring.Component):
             with m.State("SECOND"):
                 m.next = "IDLE"
         return m
+
+
+def flip_flop_bits(netlist):
+    return sum(flip_flop.width for flip_flop in netlist.flip_flops)
+
+
+def memory_bits(netlist):
+    return sum(memory.width * memory.depth for memory in netlist.memories)

@@ -31,6 +31,7 @@ from holdfast.sim.machine.schedule import Schedule
 from tests.base.living import IMPORTABLE
 from tests.base.pages import hostile, needs_nothing, parts
 from tests.fault.tiny import images, netlist, program
+from tests.sim.small import flip_flop_bits, memory_bits
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def content(store, units):
 
 def test_population_counts_every_bit_and_cycle(space, schedule):
     plan = plan_of(space, schedule)
-    bits = netlist().flip_flop_bits + netlist().memory_bits
+    bits = flip_flop_bits(netlist()) + memory_bits(netlist())
     assert plan.total == bits * schedule.cycles == space.population(schedule.cycles)
     assert plan.excluded == {}
 
@@ -492,7 +493,7 @@ def test_pairs_and_rates(finished, space, schedule):
     same = compare(tables, tables, plan, summary.images)["total"]
     assert (same["prevented"], same["caused"], same["difference"]["value"]) == (0, 0, 0)
     rates = failure_rates(summary, plan, {"flip-flop": 100.0, "memory": 0.0})
-    assert rates["total"]["raw"] == pytest.approx(100 * netlist().flip_flop_bits / 2**20)
+    assert rates["total"]["raw"] == pytest.approx(100 * flip_flop_bits(netlist()) / 2**20)
     entry = summary.structures["weight"]
     assert rates["weight"]["sdc1"] == pytest.approx(
         100 * space.bits("weight") / 2**20 * entry.shares["sdc1"]["value"]

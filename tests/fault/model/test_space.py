@@ -5,6 +5,7 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.netlist.netlist import FlipFlop
 from tests.fault.tiny import netlist
+from tests.sim.small import flip_flop_bits, memory_bits
 
 SMALL = {"act_depth": 64, "weight_depth": 64, "acc_depth": 16, "param_depth": 16}
 
@@ -24,7 +25,7 @@ SMALL = {"act_depth": 64, "weight_depth": 64, "acc_depth": 16, "param_depth": 16
 def test_every_bit_of_the_netlist_is_in_one_structure(config):
     design = accelerator_netlist(config)
     space = FaultSpace.of(design)
-    assert space.bits() == design.flip_flop_bits + design.memory_bits
+    assert space.bits() == flip_flop_bits(design) + memory_bits(design)
     assert space.bits() == sum(space.bits(name) for name in space.structures)
     assert sum(len(space.members(name)) for name in space.structures) == len(
         design.flip_flops

@@ -7,7 +7,7 @@ from holdfast.sim.cocotb.build import SimulationError, _at_run_time, build_cocot
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.tools import find_tools
 from holdfast.sim.verilate import link
-from tests.sim.small import Small
+from tests.sim.small import Small, flip_flop_bits, memory_bits
 
 BENCH = "tests.sim.flip_bench"
 
@@ -29,7 +29,7 @@ def given(netlist, **more):
 def test_every_bit_flips_and_reads_back(netlist):
     build = build_cocotb(netlist)
     results = run_cocotb(build, BENCH, parameters=given(netlist), testcase="flip_every_bit")
-    assert results == {"flipped": netlist.flip_flop_bits + netlist.memory_bits}
+    assert results == {"flipped": flip_flop_bits(netlist) + memory_bits(netlist)}
 
 
 def test_results_come_one_by_one(netlist):

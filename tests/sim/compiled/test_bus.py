@@ -24,6 +24,7 @@ from holdfast.sim.driver import (
     tensor_range,
 )
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.sim.small import flip_flop_bits, memory_bits
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=8
@@ -125,7 +126,7 @@ def test_every_bit_flips_in_cocotb(netlist):
             "memories": [(m.name, m.width, m.depth) for m in netlist.memories],
         },
     )
-    assert results == {"flipped": netlist.flip_flop_bits + netlist.memory_bits}
+    assert results == {"flipped": flip_flop_bits(netlist) + memory_bits(netlist)}
 
 
 @pytest.mark.long

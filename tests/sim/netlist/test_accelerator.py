@@ -5,6 +5,7 @@ import pytest
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.sim.small import flip_flop_bits, memory_bits
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=2, act_bits=3, weight_bits=3, acc_bits=8, multiplier_bits=3, act_depth=4,
@@ -30,7 +31,7 @@ def test_every_bit_of_an_accelerator_flips_and_reads_back():
         },
         testcase="flip_every_bit",
     )
-    assert results == {"flipped": netlist.flip_flop_bits + netlist.memory_bits}
+    assert results == {"flipped": flip_flop_bits(netlist) + memory_bits(netlist)}
     weights = CONFIG.weight_bits * CONFIG.cols * CONFIG.weight_depth
     activations = CONFIG.act_bits * CONFIG.word_lanes * CONFIG.act_depth * CONFIG.act_banks
-    assert netlist.memory_bits > weights + activations
+    assert memory_bits(netlist) > weights + activations
