@@ -57,7 +57,7 @@ def environment(session: nox.Session) -> None:
     ).hexdigest()
     if STAMP.is_file() and STAMP.read_text() == stamp:
         return
-    session.log("installing the environment in .nox/holdfast (once, 2.3 GB)")
+    session.log("installing the environment in .nox/holdfast (once, 2.4 GB)")
     if not PYTHON.is_file():
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
         # virtualenv comes with nox; the standard venv lacks pip on a bare Debian.

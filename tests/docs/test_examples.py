@@ -88,8 +88,9 @@ def test_a_wrong_option_is_found(line):
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """What the examples read: results of a main job and of a campaign."""
+    """What the examples read: a configuration, results of a main job and of a campaign."""
     monkeypatch.chdir(tmp_path)
+    Path("my.toml").write_text("rows = 16\ncols = 8\n")
     Path("build/sim").mkdir(parents=True)
     fault = {"id": "stem/i0/c1/x[0]", "structure": "weight", "effect": "masked"}
     Path("build/sim/summary.json").write_text(json.dumps({"faults": [fault]}))
