@@ -12,22 +12,21 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.extras import needed
 from holdfast.base.figures import Figure, intervals
 from holdfast.base.leftovers import scratch
-from holdfast.base.options import LAST_SEED, check_range
+from holdfast.base.options import LAST_SEED, check_range, check_whole
 from holdfast.base.statistics import Estimate
 from holdfast.base.text import shown
 
 from .design import Accelerator
+from .given import check_kind, names_of, path_of
 
 if TYPE_CHECKING:
     from holdfast.fault.campaign.campaign import CampaignSettings
-    from holdfast.fault.sampling.plan import Plan
+    from holdfast.fault.campaign.prior import Ended, PriorCampaign
     from holdfast.nn.graph.graph import Graph
 
 __all__ = ["Campaign", "Comparison", "compare", "inject", "read"]
 
 _SHOWN = ("sdc1", "avf")
-_DRAWN = ("structure", "number", "image", "fault", "layer", "phase")
-"""Columns that two campaigns with the same faults have in common."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Campaign:
 
     summary: Mapping[str, Any]
     results: Sequence[pa.Table] = field(repr=False)
-    _plan: "Plan | None" = field(default=None, repr=False)
+    _ended: "Ended | PriorCampaign" = field(repr=False)
 
     @property
     def sdc1(self) -> Estimate:
@@ -129,8 +128,8 @@ class Comparison:
     paired : bool
         Whether both injected the same faults, which makes the interval narrower.
     prevented, caused : int or None
-        Faults that changed the class in the first campaign alone, and in the second alone; None
-        where the faults are not the same.
+        Faults that had the effect in the first campaign alone, and in the second alone; None where
+        the faults are not the same.
     """
 
     difference: Estimate
@@ -161,6 +160,8 @@ def inject(
     ----------
     faults, minimum : int
         Upsets to draw, and the least in each structure.
+    seed : int
+        Of the draw, and of generated images.
     images : int
         Images that every fault is injected into.
     data : str, Path or None
@@ -168,35 +169,55 @@ def inject(
     structures, layers : sequence of str
         Where upsets begin; empty: everywhere.
     margin : float
-        Half width of the interval that decides the number of faults instead; 0: none.
+        Half width of the interval that decides the number of faults instead, as a share: 0.005 is
+        half a percentage point; 0: none.
+    confidence : float
+        Of all intervals, as a share: 0.95.
+    processes : int
+        That compute at the same time.
     folder : str, Path or None
         Where the campaign is kept, so that it goes on after an interruption; None: nowhere.
+
+    Returns
+    -------
+    Campaign
+        Its estimates are shares from 0 to 1 of all bits times cycles, weighted by structure.
 
     Raises
     ------
     HoldfastError
-        A value is out of its bounds, or does not fit the network or the accelerator.
+        A value is out of its bounds or of another kind, or does not fit the network or the
+        accelerator; a tool is missing; the folder holds another campaign, or cannot be written.
+    RuntimeError
+        Plain RTL, which computes one fault in a thousand again, disagrees with the campaign. This
+        is a mistake of Holdfast.
     """
     with needed():
         from holdfast.fault.campaign.campaign import prepare, run_campaign
+        from holdfast.fault.campaign.manifest import manifest
+        from holdfast.fault.campaign.prior import Ended
         from holdfast.fault.sampling.plan import MOST_FAULTS
-    check_range(1, MOST_FAULTS, faults=faults)
-    check_range(0, MOST_FAULTS, minimum=minimum)
-    check_range(0, LAST_SEED, seed=seed)
+    check_whole(1, MOST_FAULTS, faults=faults)
+    check_whole(0, MOST_FAULTS, minimum=minimum)
+    check_whole(0, LAST_SEED, seed=seed)
+    check_range(0, 1, margin=margin)
     check_range(0.01, 0.99999, confidence=confidence)
-    check_range(1, 256, processes=processes)
+    check_whole(1, 256, processes=processes)
+    check_kind(Accelerator, "an Accelerator", accelerator=accelerator)
+    kept = path_of("folder", folder)
     settings = _settings(network, accelerator, images, data, seed, structures, layers)
     settings = replace(
         settings, faults=faults, minimum=minimum, margin=margin, confidence=confidence,
         processes=processes,
     )  # fmt: skip
     prepared = prepare(settings)
-    with scratch() if folder is None else nullcontext(Path(folder)) as place:
+    with scratch() if kept is None else nullcontext(kept) as place:
         (run,) = run_campaign(prepared, place).runs.values()
     if run.summary.audit.disagreements:
         wrong = ", ".join(run.summary.audit.faults)
         raise RuntimeError(f"plain RTL disagrees with the campaign in {wrong}")
-    return Campaign(run.summary.to_json(), run.tables, prepared.plan)
+    ended = Ended(manifest(prepared.spec, prepared.plan), run.summary, run.tables)
+    return Campaign(run.summary.to_json(), run.tables, ended)
 
 
 def _settings(
@@ -209,14 +230,14 @@ def _settings(
     layers: Sequence[str],
 ) -> "CampaignSettings":
     from holdfast.fault.campaign.campaign import CampaignSettings
-    from holdfast.fault.sampling.plan import Filters
+    from holdfast.fault.sampling.sampler import Filters
     from holdfast.nn.data.choice import images_for
 
+    filters = Filters(names_of("structures", structures), names_of("layers", layers))
     config = accelerator.hardware(network)
-    chosen = images_for(network, None if data is None else Path(data), images, seed)
+    chosen = images_for(network, path_of("data", data), images, seed)
     return CampaignSettings(
-        network, config, chosen, (accelerator.guard_setting(config),), seed=seed,
-        filters=Filters(tuple(structures), tuple(layers)),
+        network, config, chosen, (accelerator.guard_setting(config),), seed=seed, filters=filters,
         command="holdfast.api.inject",
     )  # fmt: skip
 
@@ -231,12 +252,18 @@ def read(folder: str | Path) -> Campaign:
     """
     with needed():
         from holdfast.fault.campaign.prior import PriorCampaign
+    check_kind(str | Path, "a path", folder=folder)
     found = PriorCampaign.load(Path(folder))
-    return Campaign(found.summary.to_json(), [found.table(path) for path in found.shards()])
+    return Campaign(found.summary.to_json(), found.tables, found)
 
 
 def compare(first: Campaign, second: Campaign, effect: str = "sdc1") -> Comparison:
     """Compares the shares of an effect; fault by fault where both injected the same ones.
+
+    Parameters
+    ----------
+    effect : str
+        As in :meth:`Campaign.rate`, such as ``sdc1``, ``sdc5``, ``sdc10``, ``sdc20`` or ``avf``.
 
     Raises
     ------
@@ -245,33 +272,20 @@ def compare(first: Campaign, second: Campaign, effect: str = "sdc1") -> Comparis
     """
     with needed():
         from holdfast.base.paired import independent
-        from holdfast.fault.results import summary
-    _known("effect", effect, first.summary["total"])
-    plan = first._plan or second._plan
-    if effect == "sdc1" and plan is not None and _same_faults(first, second):
-        total = summary.compare(
-            first.results, second.results, plan, first.summary["images"],
-            first.summary["confidence"],
-        )["total"]  # fmt: skip
+        from holdfast.fault.campaign.prior import paired
+    check_kind(Campaign, "a Campaign", first=first, second=second)
+    for campaign in (first, second):
+        _known("effect", effect, campaign.summary["total"])
+    pairs = paired(first._ended, second._ended, first.summary["confidence"], effect)
+    if pairs is not None:
+        total = pairs["total"]
         change = Estimate(**total["difference"])
         return Comparison(change, True, total["prevented"], total["caused"])
     found = independent(first.summary, second.summary, effect)["total"]
     return Comparison(Estimate(**found["difference"]), False)
 
 
-def _same_faults(first: Campaign, second: Campaign) -> bool:
-    """Tells whether both injected the same faults: in the same hardware, at the same times."""
-    same = ("population", "cycles", "bits", "images", "faults")
-    if any(first.summary[key] != second.summary[key] for key in same):
-        return False
-    rows = [
-        [campaign.faults().column(name).to_pylist() for name in _DRAWN]
-        for campaign in (first, second)
-    ]
-    return sorted(zip(*rows[0], strict=True)) == sorted(zip(*rows[1], strict=True))
-
-
 def _known(what: str, name: str, known: Mapping[str, Any]) -> Any:
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise HoldfastError(f"there is no {what} {shown(name)}; known are {', '.join(known)}.")
     return known[name]

@@ -9,6 +9,8 @@ from holdfast.base.extras import needed
 from holdfast.base.text import shown
 from holdfast.gen.config import AcceleratorConfig
 
+from .given import check_kind, path_of
+
 if TYPE_CHECKING:
     from holdfast.nn.graph.graph import Graph
 
@@ -59,12 +61,13 @@ class Accelerator:
         Raises
         ------
         HoldfastError
-            A value is out of its bounds.
+            A value is out of its bounds or of another kind, or both a file and a size are given.
         """
         with needed():
             from holdfast.nn.compiler.configuration import configuration
-        path = None if self.config is None else Path(self.config)
-        return configuration(network, path, self.rows, self.cols)
+            from holdfast.nn.graph.graph import Graph
+        check_kind(Graph, "what load() returns", network=network)
+        return configuration(network, path_of("config", self.config), self.rows, self.cols)
 
     def guard_setting(self, config: AcceleratorConfig) -> str:
         """Returns the name of the guard's setting on this hardware.

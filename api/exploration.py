@@ -10,8 +10,10 @@ import pyarrow as pa
 from holdfast.base.errors import HoldfastError
 from holdfast.base.extras import needed
 from holdfast.base.figures import Figure
-from holdfast.base.options import check_range
+from holdfast.base.options import check_whole
 from holdfast.base.text import shown
+
+from .given import path_of
 
 __all__ = ["Exploration", "explore"]
 
@@ -54,7 +56,7 @@ def explore(
     guards: Sequence[str] = ("off", "bound"),
     *,
     folder: str | Path = "build/explore",
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     data: str | Path | None = None,
     jobs: int = 2,
     **study: Any,
@@ -67,7 +69,7 @@ def explore(
         Names or paths of networks; arrays such as ``8x8``; settings of the range guard.
     folder : str or Path
         For files of synthesis.
-    cache : Path or None
+    cache : str, Path or None
         Where measurements are kept: what is known is not measured again. By default they are with
         those of ``holdfast explore``.
     data : str, Path or None
@@ -78,18 +80,27 @@ def explore(
     Raises
     ------
     HoldfastError
-        A value is out of its bounds, or an accelerator cannot hold a network.
+        A value is out of its bounds or of another kind, or an accelerator cannot hold a network.
+    RuntimeError
+        Plain RTL disagrees with a campaign, which is a mistake of Holdfast.
     """
     with needed():
         from holdfast.explore import exploration
-        from holdfast.explore.study import Study
-    check_range(1, 256, jobs=jobs)
+        from holdfast.explore.study import Study, typed
+    check_whole(1, 256, jobs=jobs)
+    study |= {"networks": networks, "arrays": arrays, "guards": guards}
     for name in study:
         if name not in Study.__dataclass_fields__:
             known = ", ".join(Study.__dataclass_fields__)
             raise HoldfastError(f"a study has no {shown(name)}; it has {known}.")
-    chosen = Study(tuple(networks), tuple(arrays), tuple(guards)).changed(**study)
-    images = None if data is None else Path(data)
-    return Exploration(
-        exploration.explore(chosen, data=images, folder=Path(folder), cache=cache, jobs=jobs)
+    chosen = Study(**{n: typed(n, value) for n, value in study.items() if value is not None})
+    found = exploration.explore(
+        chosen,
+        data=path_of("data", data),
+        folder=path_of("folder", folder) or Path("build", "explore"),
+        cache=path_of("cache", cache),
+        jobs=jobs,
     )
+    if wrong := exploration.disagreements(found):
+        raise RuntimeError(f"plain RTL disagrees with the campaign in {', '.join(wrong)}")
+    return Exploration(found)

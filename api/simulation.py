@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from holdfast.base.extras import needed
-from holdfast.base.options import LAST_SEED, check_range
+from holdfast.base.options import LAST_SEED, check_whole
 
 from .design import Accelerator
+from .given import check_kind, names_of, path_of
 
 if TYPE_CHECKING:
     from holdfast.nn.graph.graph import Graph
@@ -68,7 +69,7 @@ def run(
     Raises
     ------
     HoldfastError
-        A value is out of its bounds, or a tool is missing.
+        A value is out of its bounds or of another kind, or a tool is missing.
     """
     with needed():
         from holdfast.fault.simulation import chosen_steps, prepare, simulate
@@ -76,11 +77,13 @@ def run(
         from holdfast.nn.graph.guard_modes import GUARDS
         from holdfast.sim.compiled.build import build_compiled
         from holdfast.sim.netlist.accelerator import accelerator_netlist
-    check_range(0, LAST_SEED, seed=seed)
+    check_whole(0, LAST_SEED, seed=seed)
+    check_kind(Accelerator, "an Accelerator", accelerator=accelerator)
+    folder, chosen = path_of("data", data), names_of("layers", layers)
     config = accelerator.hardware(network)
     guard = GUARDS[accelerator.guard_setting(config)]
     program = compile_graph(network, config)
-    steps = chosen_steps(program, layers)
-    setup = prepare(program, guard, images, None if data is None else Path(data), seed)
+    steps = chosen_steps(program, chosen)
+    setup = prepare(program, guard, images, folder, seed)
     found = simulate(setup, build_compiled(accelerator_netlist(config)), steps)
     return Simulation(found.summary()["layers"])

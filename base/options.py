@@ -17,6 +17,7 @@ __all__ = [
     "LAST_SEED",
     "check_choice",
     "check_range",
+    "check_whole",
     "grouped",
     "number",
     "path",
@@ -36,7 +37,17 @@ def check_range(low: float, high: float, **values: float | None) -> None:
         _check_range(name, value, low, high)
 
 
+def check_whole(low: int, high: int, **values: int) -> None:
+    """HoldfastError if one of the values, by option, is no whole number within bounds."""
+    for name, value in values.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise HoldfastError(f"{name} must be a whole number, not {shown(value)}.")
+        _check_range(name, value, low, high)
+
+
 def _check_range(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
+        raise HoldfastError(f"{name} must be a number, not {shown(value)}.")
     if value is not None and not low <= value <= high:
         raise HoldfastError(f"{name} must be {_plain(low)} to {_plain(high)}, not {shown(value)}.")
 

@@ -170,7 +170,7 @@ def _recommend(budget: Budget, output: Path) -> int:
             (best.point["name"], "bold"),
             f": least latency, then least look-up tables, of {fitting} among {len(candidates)} "
             f"points that keep the budget: {best.figures()}.\n{path} written: "
-            f"nox -s sim -- --network {best.point['file']} --config {path}",
+            f"holdfast sim --network {best.point['file']} --config {path}",
         )
     )
     return 0
@@ -238,12 +238,7 @@ def _best(milliseconds: dict[str, float]) -> str:
 
 def _audit(summary: dict[str, Any]) -> int:
     """Returns 1 if plain RTL disagreed with a campaign."""
-    wrong = [
-        f"{point['name']}: {fault}"
-        for point in summary["points"]
-        if point["campaign"]
-        for fault in point["campaign"]["all"]["audit"]["faults"]
-    ]
+    wrong = exploration.disagreements(summary)
     for text in wrong:
         console.print(marked((f"{text}: plain RTL disagrees.", "bold red")))
     return 1 if wrong else 0

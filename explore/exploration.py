@@ -124,6 +124,16 @@ def explore(
     }
 
 
+def disagreements(summary: dict[str, Any]) -> list[str]:
+    """Lists points and faults of which plain RTL found something else than their campaign."""
+    return [
+        f"{point['name']}: {fault}"
+        for point in summary["points"]
+        if point["campaign"]
+        for fault in point["campaign"]["all"]["audit"]["faults"]
+    ]
+
+
 def write_results(summary: dict[str, Any], folder: Path) -> None:
     """Writes ``summary.json`` and ``report.html``."""
     write_json(folder / "summary.json", with_check(summary))

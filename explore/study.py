@@ -109,9 +109,9 @@ class Study:
     accelerator: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        options.check_range(0, MOST_FAULTS, faults=self.faults, minimum=self.minimum)
-        options.check_range(1, MOST_IMAGES, images=self.images, model_images=self.model_images)
-        options.check_range(0, options.LAST_SEED, seed=self.seed)
+        options.check_whole(0, MOST_FAULTS, faults=self.faults, minimum=self.minimum)
+        options.check_whole(1, MOST_IMAGES, images=self.images, model_images=self.model_images)
+        options.check_whole(0, options.LAST_SEED, seed=self.seed)
         options.check_range(0, 1, audit=self.audit)
         for name, known in (("guards", GUARDS), ("targets", FAMILIES), ("structures", STRUCTURES)):
             for value in getattr(self, name):
@@ -157,7 +157,7 @@ class Study:
                     f"study {printable(path)} has an unknown key {shown(key)}; "
                     f"known are {', '.join(known)}."
                 )
-            values[key] = _typed(path, key, value)
+            values[key] = typed(key, value, f"study {printable(path)}: ")
         if "networks" in values:
             values["networks"] = tuple(_beside(path, name) for name in values["networks"])
         return cls(**values)
@@ -214,11 +214,17 @@ def _size(text: str) -> tuple[int, int]:
     return rows, cols
 
 
-def _typed(path: Path, key: str, value: Any) -> Any:
-    """A value of the kind that its default has."""
+def typed(key: str, value: Any, where: str = "") -> Any:
+    """A study's value of the kind that its default has.
+
+    Raises
+    ------
+    HoldfastError
+        It is of another kind; the sentence begins with ``where``.
+    """
     default = getattr(Study, key, {})
     if isinstance(default, tuple):
-        good = isinstance(value, list) and all(isinstance(v, str) for v in value)
+        good = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
         wanted = "a list of texts"
         value = tuple(value) if good else value
     elif isinstance(default, dict):
@@ -228,7 +234,7 @@ def _typed(path: Path, key: str, value: Any) -> Any:
         good = isinstance(value, kinds) and not isinstance(value, bool)
         wanted = "a number" if isinstance(default, float) else "an integer"
     if not good:
-        raise HoldfastError(f"study {printable(path)}: {key} must be {wanted}, not {shown(value)}.")
+        raise HoldfastError(f"{where}{key} must be {wanted}, not {shown(value)}.")
     return value
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from holdfast.fault.campaign.campaign import CampaignSettings, prepare
-from holdfast.fault.campaign.spec import UnitId
+from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.workers import Worker
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.results.record import Summary

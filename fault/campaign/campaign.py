@@ -42,9 +42,10 @@ from holdfast.sim.tools import find_tools
 
 from .manifest import manifest, settings
 from .pilot import divided
-from .prior import PriorCampaign
-from .spec import CampaignSpec, UnitId, UnitStatistics
+from .prior import Ended, PriorCampaign
+from .spec import CampaignSpec, UnitStatistics
 from .store import Store
+from .unit import UnitId
 from .workers import golden_runs, run_units
 
 
@@ -247,15 +248,14 @@ def run_campaign(
         for name in given.guards
     }
     written = all(run.written for run in runs.values())
-    before, images = runs[first].tables, len(prepared.spec.codes)
+    before, spec = runs[first].tables, prepared.spec
     pairs = {
-        name: compare(before, runs[name].tables, plan, images, given.confidence) for name in rest
+        name: compare(before, runs[name].tables, plan, len(spec.codes), given.confidence)
+        for name in rest
     }
+    own = Ended(manifest(spec, plan), runs[first].summary, before)
     against = {
-        name: other.compared(
-            manifest(prepared.spec, plan), runs[first].summary, before, plan, given.confidence
-        )
-        for name, other in prepared.others.items()
+        name: other.compared(own, given.confidence) for name, other in prepared.others.items()
     }
     if written and rest:
         write_json(folder / "comparison.json", {"first": first, "second": pairs})

@@ -26,7 +26,8 @@ from holdfast.base.sources import source_hash
 from holdfast.base.text import printable
 from holdfast.base.versions import computing
 
-from .spec import UnitId, UnitStatistics
+from .spec import UnitStatistics
+from .unit import UnitId
 
 Compute = Callable[[bytes, UnitId], tuple[UnitId, bytes, UnitStatistics]]
 

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from holdfast.fault.analysis.closed_forms import rtl_alone
 from holdfast.fault.analysis.effect import Effect
 from holdfast.fault.analysis.layer_outputs import LayerOutputs
 from holdfast.fault.analysis.liveness import LivenessTable
@@ -41,7 +42,7 @@ from holdfast.fault.outcome.verdict import NOTHING, Verdict
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
 
-from .resolvers import RESOLVERS, GoldenInference, rtl_alone
+from .resolvers import RESOLVERS, GoldenInference
 
 PATHS = ("unread", "closed", "window", "end")
 _KNOWN = 10_000

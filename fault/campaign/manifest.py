@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -30,7 +30,9 @@ from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GuardSettings
 
-from .spec import CampaignSpec
+if TYPE_CHECKING:
+    # What reads a manifest does without PyTorch.
+    from .spec import CampaignSpec
 
 _FORMAT = 1
 _PROGRAM = ("sources", "versions")
@@ -99,7 +101,7 @@ class Manifest:
             ) from None
 
 
-def manifest(job: CampaignSpec, plan: Plan) -> Manifest:
+def manifest(job: "CampaignSpec", plan: Plan) -> Manifest:
     """Returns a campaign's manifest."""
     return Manifest(
         format=_FORMAT,
@@ -113,7 +115,7 @@ def manifest(job: CampaignSpec, plan: Plan) -> Manifest:
     )
 
 
-def settings(job: CampaignSpec, plan: Plan) -> dict[str, Any]:
+def settings(job: "CampaignSpec", plan: Plan) -> dict[str, Any]:
     """Returns what of it a report shows."""
     shortcuts = asdict(job.shortcuts)
     return {

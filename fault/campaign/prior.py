@@ -1,7 +1,7 @@
 """A campaign against others that have ended.
 
     other = PriorCampaign.load(folder)
-    other.compared(manifest, summary, tables, plan, 0.95)
+    other.compared(Ended(manifest, summary, tables), 0.95)
 
 Where both drew the same faults in the same design, at the same moments of the same layers, they are
 compared fault by fault; otherwise, say for two designs or two networks, by the shares of each.
@@ -9,8 +9,9 @@ compared fault by fault; otherwise, say for two designs or two networks, by the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -18,13 +19,13 @@ from holdfast.base.checked import read_checked
 from holdfast.base.errors import HoldfastError
 from holdfast.base.paired import independent
 from holdfast.base.text import printable
+from holdfast.fault.results.drawn import Drawn
 from holdfast.fault.results.record import Summary
 from holdfast.fault.results.summary import compare
-from holdfast.fault.sampling.plan import Plan
 
 from .manifest import Manifest, campaign_hash
 from .shard import read_shard
-from .spec import UnitId
+from .unit import UnitId
 
 _SAME = ("format", "design", "images", "model", "filters", "cycles_drawn", "faults", "unit", "seed",
          "pilot")  # fmt: skip
@@ -34,6 +35,14 @@ _SAME_SIZE = ("population", "cycles", "images")
 _ROW = ("structure", "number", "image", "fault", "layer", "phase")
 """And in every row: two networks can take as many cycles, but not for the same layers."""
 _KINDS = ("sdc1", "avf")
+
+
+class Ended(NamedTuple):
+    """Holds what a campaign was, and its results."""
+
+    manifest: Manifest
+    summary: Summary
+    tables: Sequence[pa.Table]
 
 
 @dataclass(frozen=True)
@@ -97,14 +106,12 @@ class PriorCampaign:
             raise HoldfastError(f"{printable(path)} is no unit of its campaign; delete it.")
         return int(count * self.summary.images)
 
-    def compared(
-        self,
-        manifest: Manifest,
-        summary: Summary,
-        tables: Sequence[pa.Table],
-        plan: Plan,
-        confidence: float,
-    ) -> dict[str, Any]:
+    @cached_property
+    def tables(self) -> list[pa.Table]:
+        """The results in all of :meth:`shards`; raises as they do."""
+        return [self.table(path) for path in self.shards()]
+
+    def compared(self, other: Ended, confidence: float) -> dict[str, Any]:
         """Differences, this campaign the first.
 
         Returns
@@ -113,14 +120,32 @@ class PriorCampaign:
             ``pairs`` from `fault.results.summary.compare`, or ``sdc1`` and ``avf`` from
             `base.paired.independent`.
         """
-        same = all(getattr(manifest, key) == getattr(self.manifest, key) for key in _SAME)
-        if same and all(getattr(self.summary, key) == getattr(summary, key) for key in _SAME_SIZE):
-            mine = [self.table(path) for path in self.shards()]
-            if _faults(mine) == _faults(tables):
-                return {"pairs": compare(mine, tables, plan, summary.images, confidence)}
+        if found := paired(self, other, confidence):
+            return {"pairs": found}
         return {
-            kind: independent(self.summary.to_json(), summary.to_json(), kind) for kind in _KINDS
+            kind: independent(self.summary.to_json(), other.summary.to_json(), kind)
+            for kind in _KINDS
         }
+
+
+def paired(
+    first: PriorCampaign | Ended,
+    second: PriorCampaign | Ended,
+    confidence: float,
+    kind: str = "sdc1",
+) -> dict[str, Any] | None:
+    """Compares an effect fault by fault, as `fault.results.summary.compare`; None where the two
+    did not draw the same faults.
+    """
+    for part, names in (("manifest", _SAME), ("summary", _SAME_SIZE)):
+        a, b = getattr(first, part), getattr(second, part)
+        if any(getattr(a, name) != getattr(b, name) for name in names):
+            return None
+    drawn = Drawn(second.summary, second.manifest.whole)
+    # A summary of an earlier version does not say sizes.
+    if 0 in drawn.sizes.values() or _faults(first.tables) != _faults(second.tables):
+        return None
+    return compare(first.tables, second.tables, drawn, second.summary.images, confidence, kind)
 
 
 def _faults(tables: Sequence[pa.Table]) -> pa.Table:

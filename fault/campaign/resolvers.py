@@ -10,11 +10,6 @@ from holdfast.fault.analysis.registers import RegisterFaultAnalysis
 from holdfast.fault.analysis.resolver import Resolver
 from holdfast.fault.analysis.rtl import LockstepResolver
 from holdfast.fault.injection.session import RtlSession
-from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.dataflow.weight_stationary import WeightStationary
-
-CLOSED_FORMS = {WeightStationary.name}
-"""Names of the dataflows whose latencies and sums the analyses know."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +38,3 @@ RESOLVERS: list[Callable[[GoldenInference], Resolver | None]] = [
     lambda it: LockstepResolver(it.session, it.memories),
 ]
 """Make resolvers of an inference; one that makes None is left out."""
-
-
-def rtl_alone(config: AcceleratorConfig) -> bool:
-    """Tells whether plain RTL decides every fault: nothing else knows another dataflow's values,
-    nor alarms that are not of the range guard.
-    """
-    return bool(config.protections) or config.dataflow not in CLOSED_FORMS

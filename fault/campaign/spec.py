@@ -1,6 +1,5 @@
 """Says what a campaign is made of: its settings, its work units, and what a unit took."""
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,27 +17,11 @@ from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GuardSettings
 from holdfast.sim.netlist.netlist import Netlist
 
+from .unit import UnitId
+
 CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
 """Structures of registers without a closed form, and how many faults in them are many."""
 _MOST_UNITS = 1_000_000
-_NUMBER = re.compile("[0-9]{1,12}")
-
-
-@dataclass(frozen=True, order=True)
-class UnitId:
-    """A work unit: some faults of a structure, such as ``weight-000003``, or of a stratum."""
-
-    structure: str
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.structure}-{self.number:06d}"
-
-    @classmethod
-    def parse(cls, text: str) -> "UnitId | None":
-        """Reads a unit's name; None if the text is none."""
-        structure, _, number = text.rpartition("-")
-        return cls(structure, int(number)) if _NUMBER.fullmatch(number) else None
 
 
 @dataclass(frozen=True)

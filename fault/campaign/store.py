@@ -28,7 +28,7 @@ from holdfast.base.text import printable
 
 from .manifest import campaign_hash, different, program_differs, read_manifest
 from .shard import DamagedShardError, read_shard, stamped
-from .spec import UnitId
+from .unit import UnitId
 
 
 class Store:

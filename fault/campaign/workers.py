@@ -34,7 +34,8 @@ from holdfast.sim.netlist.netlist import Netlist
 
 from .engine import Engine, FaultOutcome
 from .shard import PATTERN_SCHEMA, SCHEMA, pack, shard_schema
-from .spec import CONTROL, CampaignSpec, UnitId, UnitStatistics
+from .spec import CONTROL, CampaignSpec, UnitStatistics
+from .unit import UnitId
 
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
 _BREAKS = 20

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
+from holdfast.fault.analysis.closed_forms import CLOSED_FORMS, rtl_alone
 from holdfast.fault.analysis.layer_outputs import LayerOutputs, Points
-from holdfast.fault.campaign.resolvers import CLOSED_FORMS, rtl_alone
 from holdfast.fault.model.space import State
 from holdfast.fault.sampling.sampler import Filters, Sampler
 from holdfast.gen.roles import Held, Role

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from holdfast.fault.outcome.effects import EFFECTS
 from holdfast.fault.sampling.plan import Plan
 
+from .drawn import Drawn
+
 FAILURES = ("benign", "sdc1", "stopped", "hang")
 """Effects that count as failures in the architectural vulnerability factor (AVF)."""
 
@@ -59,7 +61,7 @@ class Rows:
         return rows[np.lexsort((self.columns["image"][rows], self.columns["number"][rows]))]
 
     def parts(
-        self, structure: str, rows: NDArray[np.intp], plan: Plan
+        self, structure: str, rows: NDArray[np.intp], plan: Plan | Drawn
     ) -> dict[str, NDArray[np.intp]]:
         """Rows of a structure by stratum, those strata left out that have none."""
         if plan.division is None:
@@ -67,7 +69,7 @@ class Rows:
         found = {n: rows[self.equals("stratum", n)[rows]] for n in plan.strata(structure)}
         return {name: some for name, some in found.items() if len(some)}
 
-    def whole(self, plan: Plan, images: int) -> Collection[str]:
+    def whole(self, plan: Plan | Drawn, images: int) -> Collection[str]:
         """Structures of which these are all faults that exist."""
         return plan.tried_whole({n: len(self.faults(n)) // images for n in plan.structures})
 

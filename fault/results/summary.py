@@ -23,6 +23,7 @@ from holdfast.fault.outcome.effects import EFFECTS
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import PHASES
 
+from .drawn import Drawn
 from .record import (
     Accuracy,
     Audit,
@@ -258,23 +259,24 @@ def failure_rates(
 def compare(
     first: Iterable[pa.Table],
     second: Iterable[pa.Table],
-    plan: Plan,
+    plan: Plan | Drawn,
     images: int,
     confidence: float = 0.95,
+    kind: str = "sdc1",
 ) -> dict[str, dict[str, Any]]:
-    """SDC-1 of the same faults in two settings, by structure and weighted by population.
+    """An effect of the same faults in two settings, by structure and weighted by population.
 
     Returns
     -------
     dict
-        By structure and ``total``: ``faults``, ``sdc1`` (in both settings: how many; of the total,
-        the weighted share), ``prevented`` (only in the first), ``caused`` (only in the second),
-        ``difference`` (second minus first), ``ratio`` (second over first; with ``value`` and
-        ``high`` None where the first may have none, None where neither has one), and
+        By structure and ``total``: ``faults``, ``sdc1`` or the effect's name (in both settings: how
+        many; of the total, the weighted share), ``prevented`` (only in the first), ``caused`` (only
+        in the second), ``difference`` (second minus first), ``ratio`` (second over first; with
+        ``value`` and ``high`` None where the first may have none, None where neither has one), and
         ``false_alarms`` and ``detected`` in the second.
     """
     before, after = Rows(first), Rows(second)
-    bad, now = before.kinds()["sdc1"], after.kinds()
+    bad, now = before.kinds()[kind], after.kinds()
     whole = before.whole(plan, images)
     result: dict[str, dict[str, Any]] = {}
     pairs: dict[str, Pairs] = {}
@@ -285,14 +287,14 @@ def compare(
         parts = before.parts(name, rows, plan), after.parts(name, others, plan)
         mine = {
             n: _pair(plan, n, bad[some].reshape(-1, images),
-                     now["sdc1"][parts[1][n]].reshape(-1, images), name in whole)
+                     now[kind][parts[1][n]].reshape(-1, images), name in whole)
             for n, some in parts[0].items()
         }  # fmt: skip
         pairs |= mine
         difference, ratio = combined(mine, _weights(plan, mine), confidence)
         result[name] = {
             "faults": len(rows),
-            "sdc1": [int(bad[rows].sum()), int(now["sdc1"][others].sum())],
+            kind: [int(bad[rows].sum()), int(now[kind][others].sum())],
             "prevented": sum(int((pair.before & ~pair.after).sum()) for pair in mine.values()),
             "caused": sum(int((pair.after & ~pair.before).sum()) for pair in mine.values()),
             "difference": asdict(difference),
@@ -304,7 +306,7 @@ def compare(
     difference, ratio = combined(pairs, weights, confidence)
     result["total"] = {
         "faults": sum(entry["faults"] for entry in result.values()),
-        "sdc1": [
+        kind: [
             sum(w * float(side(pairs[name]).mean()) for name, w in weights.items())
             for side in (attrgetter("before"), attrgetter("after"))
         ],
@@ -351,13 +353,13 @@ def _accuracy(table: Rows, plan: Plan, images: int, confidence: float) -> Accura
     )
 
 
-def _pair(plan: Plan, stratum: str, before: NDArray, after: NDArray, whole: bool) -> Pairs:
+def _pair(plan: Plan | Drawn, stratum: str, before: NDArray, after: NDArray, whole: bool) -> Pairs:
     """Failures of a stratum's faults, twice; where none can fail nothing is estimated."""
     idle = plan.division is not None and plan.division.unused(stratum)
     return Pairs(before, after, whole or (idle and bool((before == after).all())))
 
 
-def _weights(plan: Plan, strata: Iterable[str], total: int = 0) -> dict[str, float]:
+def _weights(plan: Plan | Drawn, strata: Iterable[str], total: int = 0) -> dict[str, float]:
     """Shares of strata in so many faults, or in their own."""
     sizes = {name: plan.sizes[name] for name in strata}
     whole = total or sum(sizes.values())

@@ -21,7 +21,7 @@ import numpy as np
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
 from holdfast.base.text import printable, shown
-from holdfast.fault.campaign.resolvers import rtl_alone
+from holdfast.fault.analysis.closed_forms import rtl_alone
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.models.base import FaultModel
 from holdfast.fault.model.models.upset import UpsetModel

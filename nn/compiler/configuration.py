@@ -28,7 +28,9 @@ def configuration(
     """
     if path is not None:
         if rows is not None or cols is not None:
-            raise HoldfastError("--config already says rows and cols; give one or the other.")
+            raise HoldfastError(
+                "the configuration already says rows and cols; give one or the other."
+            )
         return AcceleratorConfig.from_toml(path)
     need = max(graph.accumulator_bits(node) for node in graph.weighted())
     return AcceleratorConfig(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from holdfast.base.errors import HoldfastError
-from holdfast.base.options import check_range
+from holdfast.base.options import check_whole
 from holdfast.nn.graph.graph import Graph
 
 from .cifar import find_data, generated_images, test_images
@@ -17,12 +17,12 @@ MOST_IMAGES = 10_000
 
 def chosen_images(data: Path | None, count: int, seed: int) -> ImageSet:
     """Returns random images of the best test set at hand, or generated ones."""
-    check_range(1, MOST_IMAGES, images=count)
+    check_whole(1, MOST_IMAGES, images=count)
     if find_data(data) is None:
         return generated_images(count, seed)
     full = test_images(data)
     if count > len(full.images):
-        raise HoldfastError(f"--images must be at most {len(full.images)}, not {count}.")
+        raise HoldfastError(f"images must be at most {len(full.images)}, not {count}.")
     return full.drawn(count, seed)
 
 

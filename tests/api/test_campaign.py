@@ -7,6 +7,9 @@ import pytest
 import holdfast.fault.__main__ as command
 from holdfast.api import Accelerator, Estimate, HoldfastError, compare, inject, load, read
 from holdfast.base.command import run
+from tests.fault.campaign.test_prior import campaign, job_of
+from tests.fault.tiny import images, program
+from tests.nn.test_without_torch import without_torch
 
 FEW = {"faults": 60, "minimum": 5, "seed": 3, "processes": 1}
 
@@ -71,7 +74,42 @@ def test_a_comparison_is_fault_by_fault(network):
     assert found.difference.value == pytest.approx(on.sdc1.value - off.sdc1.value)
     other = inject(network, Accelerator(config="chip.toml"), **(FEW | {"seed": 4}))
     assert not compare(off, other).paired and compare(off, other).prevented is None
-    assert not compare(off, on, "avf").paired
+    for effect in ("avf", "sdc5"):
+        change = compare(off, on, effect)
+        assert change.paired
+        first, second = (campaign.rate(effect).value for campaign in (off, on))
+        assert change.difference.value == pytest.approx(second - first)
+
+
+def stored(folder, effects, codes):
+    """A campaign in a folder: 100 upsets of weights."""
+    campaign(folder, job_of(program(), codes=codes), effects)
+    return read(folder)
+
+
+def test_campaigns_that_were_read_are_paired(tmp_path):
+    one, other = images()[:1].numpy(), images()[1:].numpy()
+    first = stored(tmp_path / "first", ["sdc1"] * 30 + ["masked"] * 70, one)
+    second = stored(tmp_path / "second", ["sdc1"] * 10 + ["benign"] * 90, one)
+    found = compare(first, second)
+    assert (found.paired, found.prevented, found.caused) == (True, 20, 0)
+    assert found.difference.value == pytest.approx(-0.2)
+    failed = compare(first, second, "benign")
+    assert (failed.paired, failed.prevented, failed.caused) == (True, 0, 90)
+    elsewhere = compare(first, stored(tmp_path / "third", ["sdc1"] * 100, other))
+    assert (elsewhere.paired, elsewhere.prevented) == (False, None)
+    assert elsewhere.difference.value == pytest.approx(0.7)
+
+
+def test_a_campaign_is_read_without_torch(tmp_path):
+    stored(tmp_path / "a", ["sdc1"] * 30 + ["masked"] * 70, images()[:1].numpy())
+    found = without_torch(
+        "from holdfast.api import compare, read\n"
+        f"a, b = read({str(tmp_path / 'a')!r}), read({str(tmp_path / 'a')!r})\n"
+        "assert a.figure('sdc1') and a.faults().num_rows == 100 and compare(a, b).paired\n"
+        "print(a.table().to_pylist()[0]['sdc1'])"
+    )
+    assert found.stdout == "0.3\n", found.stderr
 
 
 @pytest.mark.parametrize(
@@ -83,22 +121,37 @@ def test_a_comparison_is_fault_by_fault(network):
         ({"images": 0}, "images must be 1 to 10,000, not 0."),
         ({"structures": ["nothing"]}, "structure 'nothing' does not exist; known are "),
         ({"processes": 0}, "processes must be 1 to 256, not 0."),
+        ({"faults": "3"}, "faults must be a whole number, not '3'."),
+        ({"seed": 2.5}, "seed must be a whole number, not 2.5."),
+        ({"minimum": True}, "minimum must be a whole number, not True."),
+        ({"images": None}, "images must be a whole number, not None."),
+        ({"margin": "1%"}, "margin must be a number, not '1%'."),
+        ({"structures": "weight"}, "structures must be a list of names, not 'weight'."),
+        ({"layers": 3}, "layers must be a list of names, not 3."),
+        ({"data": 3}, "data must be a path, not 3."),
+        ({"folder": ["a"]}, "folder must be a path, not ['a']."),
+        ({"network": "resnet8"}, "network must be what load() returns, not 'resnet8'."),
+        ({"accelerator": "8x8"}, "accelerator must be an Accelerator, not '8x8'."),
     ],
 )
 def test_mistakes(given, told, network, chip, place):
     with pytest.raises(HoldfastError) as error:
-        inject(network, chip, **given)
+        inject(**{"network": network, "accelerator": chip} | given)
     assert str(error.value).startswith(told)
     assert {path.name for path in place.iterdir()} <= {"small.safetensors", "chip.toml", "build"}
 
 
 def test_unknown_names(network, chip, place):
-    campaign = inject(network, chip, **FEW, structures=["skew"])
+    found = inject(network, chip, **FEW, structures=["skew"])
     for call in (
-        lambda: campaign.rate("sdc2"), lambda: campaign.figure("sdc2"),
-        lambda: campaign.rate("sdc1", "weight"), lambda: compare(campaign, campaign, "x"),
+        lambda: found.rate("sdc2"), lambda: found.figure("sdc2"),
+        lambda: found.rate("sdc1", "weight"), lambda: compare(found, found, "x"),
     ):  # fmt: skip
         with pytest.raises(HoldfastError, match=r"there is no (effect|structure) .*; known are "):
             call()
     with pytest.raises(HoldfastError, match="holds no campaign that has ended"):
         read(place)
+    with pytest.raises(HoldfastError, match=r"^folder must be a path, not 3\.$"):
+        read(3)
+    with pytest.raises(HoldfastError, match=r"^second must be a Campaign, not None\.$"):
+        compare(found, None)

@@ -30,8 +30,10 @@ def test_a_file(place):
     ("chip", "told"),
     [
         (Accelerator(rows=0), "rows"),
-        (Accelerator(rows=2, config="chip.toml"), "--config already says rows and cols"),
+        (Accelerator(rows=2, config="chip.toml"), "the configuration already says rows and cols"),
         (Accelerator(config="absent.toml"), "absent.toml"),
+        (Accelerator(config=3), "config must be a path, not 3"),
+        (Accelerator(rows="8"), "rows must be an integer, not '8'"),
         (Accelerator(guard="both"), "the guard is off, bound, zero, fixed, not 'both'"),
         (Accelerator(guard=3), "guard must be True, False or a name, not 3"),
     ],

@@ -125,7 +125,7 @@ def test_accelerator_without_guard(files):
         (["--guard", "fixed"], "has learnt bounds: its settings are off, bound, zero."),
         (["--config", "{bare}", "--guard", "zero"], "the guard cannot be switched on: accelerator"),
         (["--config", "{bare}", "--paired"], "--paired compares the guard off and on"),
-        (["--config", "{config}", "--rows", "2"], "--config already says rows and cols"),
+        (["--config", "{config}", "--rows", "2"], "the configuration already says rows and cols"),
         (["--rows", "0"], "rows must be 1 to 16, not 0."),
         (["--config", "{folder}/none.toml"], "cannot read configuration"),
         (["--config", "{folder}/narrow.toml"], "the accelerator has 17."),

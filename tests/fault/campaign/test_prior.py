@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.campaign.manifest import manifest, program_hash
-from holdfast.fault.campaign.prior import PriorCampaign
+from holdfast.fault.campaign.prior import Ended, PriorCampaign, paired
 from holdfast.fault.campaign.shard import SCHEMA, pack
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
@@ -71,6 +71,10 @@ def campaign(folder, job, effects, layer="a"):
     return tables, summary
 
 
+def ended(job, summary, tables):
+    return Ended(manifest(job, plan_of(job)), summary, tables)
+
+
 FIRST, SECOND = ([e] * 30 + ["masked"] * 70 for e in ("sdc1", "benign"))
 
 
@@ -78,13 +82,37 @@ def compared(tmp_path, there, here, layers=("a", "a")):
     campaign(tmp_path / "there", there, FIRST, layers[0])
     tables, summary = campaign(tmp_path / "here", here, SECOND, layers[1])
     other = PriorCampaign.load(tmp_path / "there")
-    return other.compared(manifest(here, plan_of(here)), summary, tables, plan_of(here), 0.95)
+    return other.compared(ended(here, summary, tables), 0.95)
 
 
 def test_another_training_of_a_network_is_paired(tmp_path):
     found = compared(tmp_path, job_of(network("tiny", 3)), job_of(network("tiny", 4)))
     assert found["pairs"]["weight"]["prevented"] == 30
     assert found["pairs"]["total"]["caused"] == 0
+
+
+def test_what_was_tried_whole_is_not_estimated(tmp_path):
+    job = job_of(program())
+    campaign(tmp_path / "there", job, FIRST)
+    tables, summary = campaign(tmp_path / "here", job, SECOND)
+    here = replace(manifest(job, plan_of(job)), whole=["weight"])
+    other = PriorCampaign.load(tmp_path / "there")
+    found = other.compared(Ended(here, summary, tables), 0.95)["pairs"]["total"]
+    assert set(found["difference"].values()) == {-0.3}
+
+
+def test_effects_are_paired_by_name(tmp_path):
+    """Of 100 faults 30 changed the class before, and as many the logits alone afterwards."""
+    job = job_of(program())
+    tables, summary = campaign(tmp_path / "there", job, FIRST)
+    first = ended(job, summary, tables)
+    tables, summary = campaign(tmp_path / "here", job, SECOND)
+    second = first._replace(summary=summary, tables=tables)
+    for kind, change in (("sdc1", -30), ("benign", 30), ("avf", 0)):
+        found = paired(first, second, 0.95, kind)["total"]
+        assert found["caused"] - found["prevented"] == change
+        assert found["difference"]["value"] == pytest.approx(change / 100)
+        assert len(found[kind]) == 2
 
 
 @pytest.mark.parametrize("last", [("logits", 9), ("classes", 6)])
@@ -108,9 +136,7 @@ def test_other_draws_are_not_paired(tmp_path, change):
     tables, summary = campaign(tmp_path / "there", there, FIRST)
     if len(here.codes) == 2:
         summary = replace(summary, images=2)
-    found = PriorCampaign.load(tmp_path / "there").compared(
-        manifest(here, plan_of(here)), summary, tables, plan_of(there), 0.95
-    )
+    found = PriorCampaign.load(tmp_path / "there").compared(ended(here, summary, tables), 0.95)
     assert "pairs" not in found
 
 
@@ -122,9 +148,7 @@ def test_another_design_is_not_paired(tmp_path):
     there = job_of(program())
     tables, summary = campaign(tmp_path / "there", there, FIRST)
     here = replace(manifest(there, plan_of(there)), design="b", config=other.to_toml())
-    found = PriorCampaign.load(tmp_path / "there").compared(
-        here, summary, tables, plan_of(there), 0.95
-    )
+    found = PriorCampaign.load(tmp_path / "there").compared(Ended(here, summary, tables), 0.95)
     assert "pairs" not in found
 
 
@@ -137,15 +161,11 @@ def test_a_manifest_of_an_earlier_version_is_paired(tmp_path):
     old["cycles"] = old.pop("cycles_drawn")
     del old["sources"]
     path.write_text(json.dumps(old))
-    found = PriorCampaign.load(tmp_path / "there").compared(
-        manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
-    )
+    found = PriorCampaign.load(tmp_path / "there").compared(ended(job, summary, tables), 0.95)
     assert found["pairs"]["weight"]["prevented"] == 0
     old["cycles"] = "first-mac"
     path.write_text(json.dumps(old))
-    found = PriorCampaign.load(tmp_path / "there").compared(
-        manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
-    )
+    found = PriorCampaign.load(tmp_path / "there").compared(ended(job, summary, tables), 0.95)
     assert "pairs" not in found
 
 
@@ -155,9 +175,7 @@ def test_what_has_not_ended_is_refused(tmp_path):
     folder = tmp_path / "there"
     (folder / "shards" / "weight-000001.parquet").unlink()
     with pytest.raises(HoldfastError, match=r"has 60 results, its summary is of 100; its own"):
-        PriorCampaign.load(folder).compared(
-            manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
-        )
+        PriorCampaign.load(folder).compared(ended(job, summary, tables), 0.95)
     (folder / "summary.json").unlink()
     with pytest.raises(HoldfastError, match=r"no campaign that has ended: summary\.json is miss"):
         PriorCampaign.load(folder)
@@ -171,16 +189,12 @@ def check_mutations(tmp_path, count, seed):
     kept = {name: (folder / name).read_bytes() for name in names}
     rng = random.Random(seed)
     endings = {"compared": 0, "refused": 0}
-    right = PriorCampaign.load(folder).compared(
-        manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
-    )
+    right = PriorCampaign.load(folder).compared(ended(job, summary, tables), 0.95)
     for _ in range(count):
         name = rng.choice(names)
         harm(folder / name, rng, damaged if name.endswith("parquet") else altered)
         try:
-            found = PriorCampaign.load(folder).compared(
-                manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
-            )
+            found = PriorCampaign.load(folder).compared(ended(job, summary, tables), 0.95)
         except HoldfastError as error:
             assert "\n" not in str(error) and len(str(error)) < 1000
             endings["refused"] += 1
@@ -211,7 +225,5 @@ def test_rows_are_compared_in_any_order(tmp_path):
     whole = pa.concat_tables(tables)
     assert whole.schema.equals(SCHEMA)
     turned = [whole.slice(60), whole.slice(0, 60)]
-    found = PriorCampaign.load(tmp_path / "there").compared(
-        manifest(job, plan_of(job)), summary, turned, plan_of(job), 0.95
-    )
+    found = PriorCampaign.load(tmp_path / "there").compared(ended(job, summary, turned), 0.95)
     assert found["pairs"]["weight"]["prevented"] == 0

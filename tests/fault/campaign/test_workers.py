@@ -16,8 +16,9 @@ import pytest
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
 from holdfast.fault.campaign.shard import pack
-from holdfast.fault.campaign.spec import CampaignSpec, UnitId
+from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
+from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.workers import Worker, golden_runs, run_units
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
@@ -218,7 +219,7 @@ def test_killed_workers_change_nothing(finished, tmp_path):
 _CHILD = """
 import pickle, sys
 from pathlib import Path
-from holdfast.fault.campaign.spec import UnitId
+from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.store import Store
 from holdfast.fault.campaign.workers import run_units
 if __name__ == "__main__":

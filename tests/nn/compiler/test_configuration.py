@@ -27,5 +27,5 @@ def test_a_file_says_all(tmp_path):
     (tmp_path / "a.toml").write_text(CONFIG.to_toml())
     assert configuration(graph(), tmp_path / "a.toml", None, None) == CONFIG
     for size in ((2, None), (None, 2)):
-        with pytest.raises(HoldfastError, match="--config already says rows and cols"):
+        with pytest.raises(HoldfastError, match="the configuration already says rows and cols"):
             configuration(graph(), tmp_path / "a.toml", *size)

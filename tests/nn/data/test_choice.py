@@ -30,7 +30,7 @@ def test_drawn_without_repetition_and_by_the_seed(five):
 
 @pytest.mark.parametrize(
     ("count", "message"),
-    [(6, "--images must be at most 5, not 6."), (0, "images must be 1 to 10,000, not 0."),
+    [(6, "images must be at most 5, not 6."), (0, "images must be 1 to 10,000, not 0."),
      (10_001, "images must be 1 to 10,000, not 10001.")],
 )  # fmt: skip
 def test_more_than_there_are(five, count, message):
