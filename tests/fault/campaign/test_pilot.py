@@ -7,6 +7,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+from holdfast.fault.campaign.prior import PriorCampaign, paired
 from tests.fault.test_main import command, files, shards  # noqa: F401
 
 PLAIN = ("--processes", "1", "--minimum", "20", "--faults", "300", "--audit", "0")
@@ -102,6 +103,8 @@ def test_guard_settings_are_compared_by_strata(files, command, pilot):  # noqa: 
                                                                  (rows["bound"], 1))
     )  # fmt: skip
     assert math.isclose(found["difference"]["value"], value, abs_tol=1e-12)
+    off, bound = (PriorCampaign.load(files.store / f"guard_{name}") for name in ("off", "bound"))
+    assert paired(off, bound, 0.95)["total"] == found
 
 
 @pytest.mark.parametrize(
