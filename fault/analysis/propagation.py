@@ -1,27 +1,30 @@
 """Propagates corrupted tensors through the rest of the network, in batches, each once.
 
+Only what changes of a layer is computed (`nn.graph.incremental`).
+
 propagator = Propagator(program, schedule, golden, reference)
 outcomes = propagator.run(effects)        # what the last tensor is in the end, for every Effect
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from holdfast.nn.compiler.program import Program, Step
 from holdfast.nn.graph.golden import Golden, GoldenOutputs
-from holdfast.nn.graph.graph import ConvNode, Node
+from holdfast.nn.graph.graph import ConvNode
+from holdfast.nn.graph.incremental import Incremental, Pixels
 from holdfast.sim.machine.banks import live_after
 from holdfast.sim.machine.schedule import Schedule
 
-from .effect import Effect
+from .effect import Effect, Ints
 
 __all__ = ["Logits", "Propagator"]
 
-_BATCH = 32
+_RUNS, _CODES = 256, 1 << 22
+"""Effects that are propagated at once, and codes of the largest tensor of all of them."""
 
 
 @dataclass(frozen=True)
@@ -62,117 +65,131 @@ class Propagator:
     def __init__(
         self, program: Program, schedule: Schedule | None, golden: Golden, reference: GoldenOutputs
     ):
-        self.program, self.golden, self.reference = program, golden, reference
+        self.program, self.golden = program, golden
         self.computed = 0
         self._known: dict[tuple, Logits] = {}
-        self._order = {node.name: index for index, node in enumerate(program.graph.nodes)}
         self._last = program.graph.nodes[-1].name
         self.unchanged = Logits(reference.outputs[self._last].numpy().tobytes(), 0)
         self._schedule = schedule
-        self._fetches: dict[str, Tensor] = {}
+        self._incremental = Incremental(golden, reference)
+        self._fetches: dict[str, Ints] = {}
+        self._later: dict[str, NDArray[np.bool_]] = {}
+        largest = max(output.numel() for output in reference.outputs.values())
+        self._batch = max(1, min(_RUNS, _CODES // largest))
 
     def run(self, effects: Sequence[Effect]) -> list[Logits]:
         """Returns the logits for every effect; its own counts are not part of it."""
         keys = [effect.key if effect.tensors else None for effect in effects]
-        todo: dict[tuple[str, tuple[str, ...]], dict[tuple, Effect]] = {}
-        for key, effect in zip(keys, effects, strict=True):
-            if key is not None and key not in self._known:
-                assert effect.step is not None
-                group = effect.step.name, tuple(sorted(effect.tensors))
-                todo.setdefault(group, {})[key] = effect
-        for (name, tensors), members in todo.items():
-            step = next(step for step in self.program.steps if step.name == name)
-            parts = list(members.items())
-            for begin in range(0, len(parts), _BATCH):
-                part = dict(parts[begin : begin + _BATCH])
-                outcomes = self._compute(step, tensors, list(part.values()))
-                self._known.update(zip(part, outcomes, strict=True))
-                self.computed += len(part)
+        todo = {
+            key: effect
+            for key, effect in zip(keys, effects, strict=True)
+            if key is not None and key not in self._known
+        }
+        parts = list(todo.items())
+        for begin in range(0, len(parts), self._batch):
+            part = dict(parts[begin : begin + self._batch])
+            self._known.update(zip(part, self._compute(list(part.values())), strict=True))
+            self.computed += len(part)
         return [self.unchanged if key is None else self._known[key] for key in keys]
 
     def clear_cache(self) -> None:
         """Drop what is known, to bound the memory."""
         self._known.clear()
 
-    def _compute(
-        self, step: Step, tensors: tuple[str, ...], effects: Sequence[Effect]
-    ) -> list[Logits]:
-        values: dict[str, Tensor] = {}
-        for name in tensors:
-            clean = self.reference.outputs[name]
-            batch = clean.repeat(len(effects), 1, 1, 1)
-            flat = batch.numpy().reshape(len(effects), -1)
-            for row, effect in zip(flat, effects, strict=True):
-                indices, codes = effect.tensors[name]
-                row[indices] = codes
-            values[name] = batch
-        nodes = self._nodes(step, tensors)
-        for node in nodes:
-            for source in node.inputs:
-                if source not in values and all(source != other.name for other in nodes):
-                    clean = self.reference.outputs[source]
-                    values[source] = clean.expand(len(effects), -1, -1, -1)
-        result = self.golden.compute(nodes, values)
-        output = result.outputs[self._last] if nodes else values[self._last]
-        counts = self._counts(nodes, {**values, **result.outputs}, result, len(effects))
-        alarms = self._alarms(result, len(effects))
+    def _compute(self, effects: Sequence[Effect]) -> list[Logits]:
+        """Takes effects through the graph together: each joins where its tensors are."""
+        count = len(effects)
+        given = self._given(effects)
+        waiting = np.array([self._still_runs(e.step) for e in effects if e.step is not None])
+        changed: dict[str, Pixels] = {}
+        counts = np.zeros(count, np.int64)
+        alarmed = np.zeros(count, bool)
+        for number, node in enumerate(self.program.graph.nodes):
+            parts = [given[node.name]] if node.name in given else []
+            inputs = [self._chosen(changed, name, waiting[:, number]) for name in node.inputs]
+            if any(part is not None for part in inputs):
+                found, violations = self._incremental.compute(node, inputs, count)
+                parts.append(found)
+                if violations is not None:
+                    counts += violations
+                    alarmed |= violations > 0
+                entering = inputs[0]
+                if isinstance(node, ConvNode) and self.golden.input_guard and entering is not None:
+                    more = self._incremental.entering(node, entering, count)
+                    alarmed |= more > 0
+                    counts += self._fetched(node, entering, count, more)
+            if parts:
+                changed[node.name] = Pixels.joined(parts)
         return [
-            Logits(row.tobytes(), int(count), bool(alarm))
-            for row, count, alarm in zip(output.flatten(1).numpy(), counts, alarms, strict=True)
+            Logits(output, int(more), bool(alarm))
+            for output, more, alarm in zip(
+                self._outputs(changed.get(self._last), count), counts, alarmed, strict=True
+            )
         ]
 
-    def _nodes(self, step: Step, tensors: tuple[str, ...]) -> list[Node]:
-        """Nodes that have yet to run after a step and depend on tensors that are wrong."""
-        graph = self.program.graph
-        stored = {*live_after(self.program, step), step.target}
-        needed: set[str] = set()
-        waiting = [graph.nodes[-1].name]
-        while waiting:
-            name = waiting.pop()
-            if name not in stored and name not in needed:
-                needed.add(name)
-                waiting += graph[name].inputs
-        changed = set(tensors)
-        nodes = []
-        for node in graph.nodes:
-            if node.name in needed and changed.intersection(node.inputs):
-                changed.add(node.name)
-                nodes.append(node)
-        return nodes
+    def _given(self, effects: Sequence[Effect]) -> dict[str, Pixels]:
+        """What the effects say is wrong, by tensor."""
+        parts: dict[str, list[tuple[int, Ints, NDArray[np.int8]]]] = {}
+        for number, effect in enumerate(effects):
+            for name, (elements, codes) in effect.tensors.items():
+                parts.setdefault(name, []).append((number, elements, codes))
+        result = {}
+        for name, found in parts.items():
+            runs = np.repeat([run for run, _, _ in found], [len(codes) for _, _, codes in found])
+            elements, codes = (np.concatenate([part[k] for part in found]) for k in (1, 2))
+            result[name] = self._incremental.pixels(name, runs, elements, codes)
+        return result
 
-    def _alarms(self, result: GoldenOutputs, batch: int) -> np.ndarray:
-        """Tells whether one of the recomputed layers has more violations than the golden one."""
-        alarms = torch.zeros(batch, dtype=torch.bool)
-        for kind in ("output_violations", "input_violations"):
-            for name, found in getattr(result, kind).items():
-                alarms |= found > getattr(self.reference, kind)[name]
-        return alarms.numpy()
+    def _chosen(
+        self, changed: Mapping[str, Pixels], name: str, waiting: NDArray[np.bool_]
+    ) -> Pixels | None:
+        """Changed pixels of a tensor, of the runs in which its reader has yet to run."""
+        if name not in changed:
+            return None
+        _, height, width = self.program.graph[name].shape
+        there = waiting[changed[name].keys // (height * width)]
+        chosen = changed[name] if there.all() else changed[name].chosen(there)
+        return chosen if len(chosen) else None
 
-    def _counts(
-        self, nodes: Sequence[Node], values: dict[str, Tensor], result: GoldenOutputs, batch: int
-    ) -> np.ndarray:
-        """Violations of the recomputed layers beyond the golden ones, as the hardware counts."""
-        counts = torch.zeros(batch, dtype=torch.int64)
-        for name, found in result.output_violations.items():
-            counts += found - self.reference.output_violations[name]
-        for node in nodes:
-            if isinstance(node, ConvNode) and self.golden.input_guard:
-                if self._schedule is None:
-                    counts += result.input_violations[node.name]
-                    counts -= self.reference.input_violations[node.name]
-                    continue
-                source = node.inputs[0]
-                if node.name not in self._fetches:
-                    self._fetches[node.name] = _fetches(self.program, self._schedule, node)
-                fetches = self._fetches[node.name]
-                for sign, codes in ((1, values[source]), (-1, self.reference.outputs[source])):
-                    bad = (codes < node.input_lo) | (codes > node.input_hi)
-                    counts += sign * (bad * fetches).sum((1, 2, 3))
-        return counts.numpy()
+    def _still_runs(self, step: Step) -> NDArray[np.bool_]:
+        """Which nodes have yet to run after a step: those behind what is stored by then."""
+        if step.name not in self._later:
+            graph = self.program.graph
+            stored = {*live_after(self.program, step), step.target}
+            needed: set[str] = set()
+            waiting = [self._last]
+            while waiting:
+                name = waiting.pop()
+                if name not in stored and name not in needed:
+                    needed.add(name)
+                    waiting += graph[name].inputs
+            self._later[step.name] = np.array([node.name in needed for node in graph.nodes])
+        return self._later[step.name]
+
+    def _fetched(self, node: ConvNode, entering: Pixels, count: int, once: Ints) -> Ints:
+        """Counts the input guard's violations as the hardware does, beyond the golden ones."""
+        if self._schedule is None:
+            return once
+        if node.name not in self._fetches:
+            self._fetches[node.name] = _fetches(self.program, self._schedule, node)
+        return self._incremental.entering(node, entering, count, self._fetches[node.name])
+
+    def _outputs(self, changed: Pixels | None, count: int) -> list[bytes]:
+        """Codes of the last tensor of every run."""
+        outputs = [self.unchanged.output] * count
+        if changed is not None:
+            golden = self._incremental.rows(self._last)
+            run, pixel = np.divmod(changed.keys, len(golden))
+            which, slot = np.unique(run, return_inverse=True)
+            rows = np.repeat(golden[None], len(which), 0)
+            rows[slot, pixel] = changed.codes
+            for number, codes in zip(which.tolist(), rows.transpose(0, 2, 1), strict=True):
+                outputs[number] = codes.tobytes()
+        return outputs
 
 
-def _fetches(program: Program, schedule: Schedule, node: ConvNode) -> Tensor:
-    """Counts how often the hardware fetches each element of a layer's input, int64 [C, H, W]."""
+def _fetches(program: Program, schedule: Schedule, node: ConvNode) -> Ints:
+    """Counts how often the hardware fetches each code of a layer's input, int64 [H * W, C]."""
     bounds = node.input_lo, node.input_hi
     # The runs that fill lanes behind the last channel check nothing.
     runs = [
@@ -194,4 +211,4 @@ def _fetches(program: Program, schedule: Schedule, node: ConvNode) -> Tensor:
     pixels = words.reshape(place.height * place.width, -1)
     lanes = {channel: lane for lane, channel in enumerate(place.lanes) if channel >= 0}
     order = [lanes[channel] for channel in range(len(lanes))]
-    return torch.from_numpy(pixels[:, order].T.reshape(-1, place.height, place.width).copy())
+    return pixels[:, order]
