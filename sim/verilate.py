@@ -61,23 +61,9 @@ def verilate(netlist: Netlist, folder: Path, prefix: str, options: Sequence[str]
     tools = find_tools()
     source = folder / "design.v"
     source.write_text(netlist.verilog, encoding="utf-8")
-    _run(
-        [
-            tools.verilator,
-            "--cc",
-            "--prefix",
-            prefix,
-            "--top-module",
-            netlist.top,
-            "-Mdir",
-            ".",
-            *_OPTIONS,
-            *options,
-            source.name,
-        ],
-        folder,
-        tools,
-    )
+    names = ["--prefix", prefix, "--top-module", netlist.top, "-Mdir", "."]
+    command = [tools.verilator, "--cc", *names, *_OPTIONS, *options, source.name]
+    _run(command, folder, tools)
     return sorted(path for path in folder.glob(f"{prefix}*.cpp"))
 
 

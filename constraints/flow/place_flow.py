@@ -30,7 +30,6 @@ LOG = "next.log"
 
 _NAME = "top"
 
-
 MOST_ITERATIONS = 300
 """Of the router, which mostly needs 40."""
 
@@ -122,16 +121,9 @@ class PlaceFlow(Edaflow):
                             f"conflicts are left; {log} has them."
                         )
         if process.returncode:
-            reason = next(
-                (
-                    line.removeprefix("ERROR: ")
-                    for line in (
-                        log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-                    )
-                    if line.startswith("ERROR: ")
-                ),
-                "no reason given",
-            )
+            lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+            errors = [line for line in lines if line.startswith("ERROR: ")]
+            reason = errors[0].removeprefix("ERROR: ") if errors else "no reason given"
             raise HoldfastError(
                 f"making {args} failed: {reason.rstrip('.')}; {log} has the details."
             )

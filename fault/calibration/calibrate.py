@@ -20,12 +20,11 @@ from holdfast.base.progress import progress_bar
 from holdfast.base.statistics import Estimate, Sample, share, stratified, weighted
 from holdfast.base.table import plain_table
 from holdfast.base.versions import versions
-from holdfast.fault.campaign.manifest import images_hash, program_hash
+from holdfast.fault.campaign.manifest import images_hash
 from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.results.tables import percent
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.nn import options as shared
-from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.choice import MOST_IMAGES, images_for
 from holdfast.nn.errors.empirical import Calibration
 from holdfast.nn.errors.exposure import KINDS, graph_work
@@ -35,7 +34,7 @@ from holdfast.nn.graph.guard_modes import GuardSettings
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network
 
-from .fit import fit, recorded_config
+from .fit import fit, struck_program
 from .predict import Prediction, predict
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -164,17 +163,11 @@ def _comparable(
 ) -> None:
     """Refuse a campaign that the model says nothing about."""
     manifest, folder = other.manifest, other.folder
-    program = compile_graph(graph, recorded_config(other))
-    if program_hash(program) != manifest.network:
-        raise HoldfastError(
-            f"{folder} is a campaign of another network {manifest.name}; "
-            "give the one that it struck with --network."
-        )
+    array = struck_program(other, graph).config
     if manifest.pilot:
         raise HoldfastError(f"{folder} drew by a pilot; give a campaign without --pilot.")
     if images_hash(codes) != manifest.images:
         raise HoldfastError(f"{folder} struck other images; give its --data.")
-    array = recorded_config(other)
     same = (array.rows, array.cols, array.acc_depth, array.acc_bits)
     mine = calibration.array
     if same != (mine.rows, mine.cols, mine.acc_depth, calibration.acc_bits):

@@ -141,6 +141,23 @@ def recorded_config(ended: PriorCampaign) -> AcceleratorConfig:
         ) from None
 
 
+def struck_program(ended: PriorCampaign, graph: Graph) -> Program:
+    """The program that a campaign struck, of its network.
+
+    Raises
+    ------
+    HoldfastError
+        It struck another network.
+    """
+    program = compile_graph(graph, recorded_config(ended))
+    if program_hash(program) != ended.manifest.network:
+        raise HoldfastError(
+            f"{ended.folder} is a campaign of another network {ended.manifest.name}; "
+            "give the one that it struck with --network."
+        )
+    return program
+
+
 class _Campaign:
     """A campaign's faults and what they struck."""
 
@@ -149,12 +166,7 @@ class _Campaign:
         if not manifest.patterns:
             raise HoldfastError(f"{folder} holds no patterns: run its campaign with --patterns.")
         self.ended = ended
-        self.program: Program = compile_graph(graph, recorded_config(ended))
-        if program_hash(self.program) != manifest.network:
-            raise HoldfastError(
-                f"{folder} is a campaign of another network {manifest.name}; "
-                "give the one that it struck with --network."
-            )
+        self.program = struck_program(ended, graph)
         if manifest.model != UpsetModel().settings():
             raise HoldfastError(f"{folder} is not a campaign of single-bit upsets.")
         filters = manifest.filters

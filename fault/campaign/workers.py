@@ -13,6 +13,7 @@ import pickle
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -38,6 +39,7 @@ from .spec import CONTROL, CampaignSpec, UnitStatistics
 from .unit import UnitId
 
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
+_FOUND = [each.name for each in fields(FaultOutcome) if each.name in SCHEMA.names]
 _BREAKS = 20
 """Times that the processes may die without a unit in between."""
 _DIED = (
@@ -183,19 +185,9 @@ class Worker:
                 "fetch",
             ),
             "image": image,
-            "effect": result.effect,
-            "died": result.died,
-            "detected": result.detected,
+            **{name: getattr(result, name) for name in _FOUND},
             "false_alarm": result.detected and own,
-            "latency": result.latency,
-            "sdc5": result.sdc5,
-            "sdc10": result.sdc10,
-            "sdc20": result.sdc20,
-            "counts": result.counts,
-            "cycles": result.cycles,
-            "status": result.status,
             "right": right,
-            "path": result.path,
         }
 
 

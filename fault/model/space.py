@@ -20,64 +20,37 @@ from holdfast.gen.roles import Held, Role
 from holdfast.gen.units.memory import LaneMemory
 from holdfast.sim.netlist.netlist import FlipFlop, Memory, Netlist
 
-_STRUCTURE = {
-    Role.PE_ACTIVATION: "pe_activation",
-    Role.PE_WEIGHT: "weight",
-    Role.PE_SHADOW: "weight",
-    Role.WEIGHT_ROW: "weight",
-    Role.PE_PRODUCT: "partial_sum",
-    Role.PE_PARTIAL_SUM: "partial_sum",
-    Role.INPUT_WORD: "skew",
-    Role.INPUT_VECTOR: "skew",
-    Role.ARRAY_SKEW: "skew",
-    Role.RESIDUAL: "skew",
-    Role.OUTPUT_SKEW: "skew",
-    Role.ACCUMULATOR_WORDS: "accumulators",
-    Role.ACCUMULATOR_READ: "accumulators",
-    Role.ACCUMULATOR_FETCHED: "accumulators",
-    Role.ACCUMULATOR_STORED: "accumulators",
-    Role.ACCUMULATOR_ADDEND: "accumulators",
-    Role.ACCUMULATOR_TOTAL: "accumulators",
-    Role.REQUANTIZER: "requantizer",
-    Role.LANE_PARAMETERS: "requantizer",
-    Role.GUARD: "guard",
-    Role.GUARD_COUNTER: "guard",
-    Role.ACTIVATION_WORDS: "activation_memory",
-    Role.ACTIVATION_PORT: "activation_memory",
-    Role.WEIGHT_WORDS: "weight_memory",
-    Role.WEIGHT_PORT: "weight_memory",
-    Role.PARAMETER_WORDS: "parameter_memory",
-    Role.PARAMETER_PORT: "parameter_memory",
-    Role.PROGRAM_WORDS: "program_memory",
-    Role.PROGRAM_PORT: "program_memory",
-    Role.DESCRIPTOR_WORD: "sequencer",
-    Role.DESCRIPTOR_INDEX: "sequencer",
-    Role.CONTROL: "sequencer",
-    Role.COUNTER: "host",
-    Role.HOST: "host",
+_ROLES = {
+    "pe_activation": (Role.PE_ACTIVATION,),
+    "weight": (Role.PE_WEIGHT, Role.PE_SHADOW, Role.WEIGHT_ROW),
+    "partial_sum": (Role.PE_PRODUCT, Role.PE_PARTIAL_SUM),
+    "skew": (Role.INPUT_WORD, Role.INPUT_VECTOR, Role.ARRAY_SKEW, Role.RESIDUAL, Role.OUTPUT_SKEW),
+    "accumulators": (
+        Role.ACCUMULATOR_WORDS,
+        Role.ACCUMULATOR_READ,
+        Role.ACCUMULATOR_FETCHED,
+        Role.ACCUMULATOR_STORED,
+        Role.ACCUMULATOR_ADDEND,
+        Role.ACCUMULATOR_TOTAL,
+    ),
+    "requantizer": (Role.REQUANTIZER, Role.LANE_PARAMETERS),
+    "guard": (Role.GUARD, Role.GUARD_COUNTER),
+    "activation_memory": (Role.ACTIVATION_WORDS, Role.ACTIVATION_PORT),
+    "weight_memory": (Role.WEIGHT_WORDS, Role.WEIGHT_PORT),
+    "parameter_memory": (Role.PARAMETER_WORDS, Role.PARAMETER_PORT),
+    "program_memory": (Role.PROGRAM_WORDS, Role.PROGRAM_PORT),
+    "sequencer": (Role.DESCRIPTOR_WORD, Role.DESCRIPTOR_INDEX, Role.CONTROL),
+    "host": (Role.COUNTER, Role.HOST),
 }
+_STRUCTURE = {role: name for name, roles in _ROLES.items() for role in roles}
 
-STRUCTURES = (
-    "pe_activation",
-    "weight",
-    "partial_sum",
-    "skew",
-    "accumulators",
-    "requantizer",
-    "guard",
-    "activation_memory",
-    "weight_memory",
-    "parameter_memory",
-    "program_memory",
-    "sequencer",
-    "host",
-)
+STRUCTURES = tuple(_ROLES)
 """In the order of tables. ``weight``: weights and shadow weights of the PEs and the row on its way
 to them; ``partial_sum``: with the product register; ``skew``: input stage, input and residual skew,
 output alignment; ``accumulators`` and the four memories: with their registers; ``guard``: settings,
 counters, flags (its bounds are in ``parameter_memory`` and ``requantizer``); ``sequencer``:
-everything
-else that controls, tokens and addresses among it; ``host``: bus port and host registers."""
+everything else that controls, tokens and addresses among it; ``host``: bus port and host
+registers."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,6 @@ class StationaryLatencies(Latencies):
 
     @property
     def sum(self) -> int:
-        """From T to the partial sum at the foot."""
         return self.enter + SystolicArray.latency(self.rows)
 
     @property

@@ -19,7 +19,6 @@ class StationaryTimeline(DescriptorTimeline):
 
     @classmethod
     def spent(cls, config: AcceleratorConfig, descriptor: Descriptor) -> Counter[str]:
-        """Predicts the cycles of a descriptor by register name of `gen.layout.COUNTERS`."""
         pixels, tiles = descriptor.pixels, descriptor.co_tiles
         # Tiles that are followed by one with new weights, and those that are not.
         swapping = descriptor.weight_tiles
@@ -51,7 +50,6 @@ class StationaryTimeline(DescriptorTimeline):
 
     @cached_property
     def weight_reads(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Cycle in which row 0 of each loaded weight tile is addressed, and its word address."""
         loaded = (
             np.arange(self.tiles) * self.reductions if self.hold else np.arange(len(self.start))
         )
@@ -64,5 +62,4 @@ class StationaryTimeline(DescriptorTimeline):
         return cycles, words
 
     def weight_tile(self, tile: int) -> int:
-        """Names the loaded weight tile that a tile uses."""
         return tile // self.reductions if self.hold else tile
