@@ -143,10 +143,8 @@ class _Parser:
             else:
                 if token[0] in "\\$":
                     chunk = Chunk(token, 0, self.module.wires[token].width)
-                elif "'" in token:
-                    chunk = Chunk(bits=_constant(token))
                 else:
-                    chunk = Chunk(bits=format(int(token) & 0xFFFFFFFF, "032b"))
+                    chunk = Chunk(bits=_constant(token))
                 if group is None:
                     found.append([chunk])
                 else:
