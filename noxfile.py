@@ -102,6 +102,12 @@ def campaign(session: nox.Session) -> None:
 
 
 @nox.session
+def rates(session: nox.Session) -> None:
+    """Turns a finished campaign into failures in time in an environment."""
+    python(session, "-m", "holdfast.cli", "rates")
+
+
+@nox.session
 def explore(session: nox.Session) -> None:
     """Weighs networks, arrays and protection: accuracy, failures, area, latency; recommends."""
     python(session, "-m", "holdfast.cli", "explore")

@@ -37,6 +37,9 @@ COMMANDS = {
     "campaign": Command(
         "fault.__main__", _FAULTS, "Estimate failure rates from faults in whole inferences."
     ),
+    "rates": Command(
+        "fault.rates", _FAULTS, "Turn a campaign into failures in time in an environment."
+    ),
     "calibrate": Command(
         "fault.calibration.calibrate", _FAULTS, "Fit an error model to campaigns; predict with it."
     ),

@@ -15,6 +15,7 @@ from holdfast.fault.campaign.pilot import METRICS
 from holdfast.fault.campaign.replay_upset import replay_upset
 from holdfast.fault.model.registry import fault_model
 from holdfast.fault.peers.shortcuts import Shortcuts
+from holdfast.fault.results.environment import Environment
 from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn import options as shared
 from holdfast.nn.compiler.configuration import configuration
@@ -39,7 +40,7 @@ _CONFIDENCE = (0.01, 0.99999)
         shared.SETUP: "images",
         shared.FAULTS: "faults margin minimum structures pattern pes layers phases bits "
         "stuck duration pilot metric",
-        shared.RESULTS: "confidence patterns comparison against fit store replay",
+        shared.RESULTS: "confidence patterns comparison against fit environment store replay",
         shared.RUN: "stop_at cycles requantize audit processes scheduler unit",
     }
 )
@@ -74,6 +75,7 @@ def campaign(
     comparison: given.Comparison = "",
     against: given.Against = "",
     fit: given.Fit = "",
+    environment: given.EnvironmentFile = None,
     processes: given.Processes = 2,
     scheduler: given.Scheduler = "",
     unit: given.Unit = 1000,
@@ -98,7 +100,9 @@ def campaign(
         model=fault_model(bits, stuck, duration), shortcuts=shortcuts, patterns=patterns,
         pilot=pilot, metric=metric, seed=seed,
         unit=unit, against=tuple(Path(name) for name in options.words(against)),
-        rates=given.rates(fit), processes=processes, scheduler=scheduler,
+        rates=given.rates(fit),
+        environment=Environment.read(environment) if environment else None,
+        processes=processes, scheduler=scheduler,
         command=repeated("campaign"),
     )  # fmt: skip
     told = ConsoleObserver()

@@ -83,6 +83,10 @@ Against = Annotated[
     str, options.text("Finished campaigns to compare with: comma-separated folders.", paths=True)
 ]
 Fit = Annotated[str, options.text("Raw rates, FIT per 2**20 bits: flip-flop=A,memory=B.")]
+EnvironmentFile = Annotated[
+    Path | None, options.path("TOML file with upset rates, to tell failure rates.", typer.Option,
+                              "--environment")
+]  # fmt: skip
 Processes = Annotated[int, options.whole(1, 256, "Local processes.")]
 Scheduler = Annotated[str, options.text("Address of a Dask scheduler to use.")]
 Unit = Annotated[int, options.whole(1, 100_000, "Faults of a work unit.")]

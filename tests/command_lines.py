@@ -16,7 +16,7 @@ import holdfast.gen.__main__ as generate
 from holdfast.constraints import client
 from holdfast.constraints.flow import build
 from holdfast.explore import exploration
-from holdfast.fault import simulate, simulation
+from holdfast.fault import rates, simulate, simulation
 from holdfast.fault.calibration import calibrate
 from holdfast.fault.campaign import campaign as engine
 from holdfast.nn.data.cifar import Cifar10, ImageSet
@@ -31,6 +31,7 @@ APPS = {
     "generate": generate.app,
     "sim": simulate.app,
     "campaign": campaign.app,
+    "rates": rates.app,
     "calibrate": calibrate.app,
     "explore": explore.app,
     "bitstream": bitstream.app,

@@ -25,6 +25,10 @@ from holdfast.fault.model.models.base import FaultModel
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
+from holdfast.fault.results.environment import Environment
+from holdfast.fault.results.rates import FailureRates
+from holdfast.fault.results.rates import failure_rates as failure_rates_in
+from holdfast.fault.results.rates_files import files
 from holdfast.fault.results.record import Summary
 from holdfast.fault.results.report import report
 from holdfast.fault.results.summary import compare, failure_rates, summarize
@@ -78,6 +82,8 @@ class CampaignSettings:
         Finished campaigns to compare with.
     rates : Mapping
         Raw rates in FIT per 2**20 bits, by ``flip-flop`` and ``memory``; empty: none.
+    environment : Environment or None
+        Upset rates, to turn shares into failure rates.
     scheduler : str
         Address of a Dask scheduler that is used instead of local processes.
     command : str
@@ -104,6 +110,7 @@ class CampaignSettings:
     unit: int = 1000
     against: tuple[Path, ...] = ()
     rates: Mapping[str, float] = field(default_factory=dict)
+    environment: Environment | None = None
     processes: int = 2
     scheduler: str = ""
     command: str = ""
@@ -148,6 +155,7 @@ class GuardRun:
     summary: Summary
     tables: list[pa.Table]
     written: bool
+    rates: FailureRates | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +206,10 @@ def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepar
     with observer.doing(f"Generating the {config.rows}x{config.cols} accelerator"):
         netlist = accelerator_netlist(config)
     space = FaultSpace.of(netlist)
+    if given.environment is not None:
+        if not given.model.single:
+            raise HoldfastError("failure rates are of single upsets, not of other faults.")
+        given.environment.check(space)
     plan = Plan(space, Schedule(program), given.model, given.filters, given.shortcuts.sampler)
     labels = given.images.labels
     spec = CampaignSpec(
@@ -260,7 +272,7 @@ def run_campaign(
     if written and rest:
         write_json(folder / "comparison.json", {"first": first, "second": pairs})
         for run in runs.values():
-            page = report(run.summary, given.command, {first: pairs})
+            page = report(run.summary, given.command, {first: pairs}, run.rates)
             write_atomically(run.folder / "report.html", page.encode())
     if written:
         for name, found in against.items():
@@ -303,11 +315,17 @@ def _run(prepared: Prepared, guard: str, folder: Path, observer: Observer) -> Gu
         if given.rates:
             fit = failure_rates(summary, plan, given.rates) | {"per_megabit": dict(given.rates)}
         summary = replace(summary, settings=settings(spec, plan), versions=store.versions, fit=fit)
+        rates = None
+        if given.environment is not None:
+            whole = plan.tried_whole(spec.counts)
+            rates = failure_rates_in(given.environment, tables, summary, whole)
         if store.writable:
+            for name, content in files(rates) if rates else ():
+                store.write(name, content)
             store.write(
                 "summary.json", json.dumps(with_check(summary.to_json()), indent=1).encode()
             )
-            store.write("report.html", report(summary, given.command, {}).encode())
-    run = GuardRun(guard, folder, summary, tables, store.writable)
+            store.write("report.html", report(summary, given.command, {}, rates).encode())
+    run = GuardRun(guard, folder, summary, tables, store.writable, rates)
     observer.ended(run)
     return run

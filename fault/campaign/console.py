@@ -7,6 +7,7 @@ from typing import Any
 
 from holdfast.base.console import console, marked
 from holdfast.base.progress import rated
+from holdfast.fault.results.rates_files import metrics_sentence, rates_tables
 from holdfast.fault.results.tables import (
     effects_table,
     independent_table,
@@ -70,6 +71,10 @@ class ConsoleObserver(Observer):
         )
         if summary.sampling:
             console.print(precision(summary.sampling))
+        if run.rates:
+            for table in rates_tables(run.rates):
+                console.print(table)
+            console.print(metrics_sentence(run.rates))
         if accuracy := summary.accuracy:
             console.print(
                 f"{accuracy.golden} of {accuracy.images} images are classified rightly "

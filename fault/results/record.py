@@ -22,13 +22,16 @@ _CHECKED = ("sdc1", "avf")
 
 @dataclass(frozen=True)
 class StructureSummary:
-    """Faults of a structure: how many showed what, and the shares with intervals."""
+    """Faults of a structure: how many showed what, and the shares with intervals; ``flip_flops``
+    of the bits are in registers.
+    """
 
     bits: int
     faults: int
     counts: Mapping[str, int]
     shares: Mapping[str, Share]
     population: int = 0
+    flip_flops: int | None = None
 
 
 @dataclass(frozen=True)

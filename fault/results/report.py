@@ -9,6 +9,8 @@ from holdfast.base.page import Cell, count, render, share
 from holdfast.fault.model.models.base import FaultModel
 from holdfast.fault.outcome.effects import EFFECTS
 
+from .rates import FailureRates
+from .rates_files import section
 from .record import Element, StructureSummary, Summary
 from .tables import precision, ratio
 
@@ -19,7 +21,10 @@ _SHOWN = ("sdc1", "undetected_sdc1", "avf")
 
 
 def report(
-    summary: Summary, command: str, pairs: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    summary: Summary,
+    command: str,
+    pairs: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    rates: FailureRates | None = None,
 ) -> str:
     """Returns the page.
 
@@ -31,6 +36,8 @@ def report(
         What repeats the campaign.
     pairs : Mapping
         Comparisons by the first setting and the second; may be empty.
+    rates : FailureRates or None
+        In an environment.
     """
     settings = summary.settings
     compared = [
@@ -56,6 +63,7 @@ def report(
         paths=_counts(summary.paths),
         died=_counts(summary.died),
         fit=_fit(summary),
+        rates=section(rates) if rates else None,
         precision=precision(summary.sampling) if summary.sampling else "",
         share=share,
         leaves_out=settings["model"].get("leaves_out", FaultModel.leaves_out),

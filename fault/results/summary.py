@@ -168,6 +168,7 @@ class _Summarizer:
         return StructureSummary(
             bits=self.plan.space.bits(name),
             population=self.plan.population[name],
+            flip_flops=sum(s.bits for s in self.plan.space.members(name) if s.kind == "flip-flop"),
             faults=len(rows) // self.images,
             counts={kind: int(self.kinds[kind][rows].sum()) for kind in _KINDS},
             shares={kind: self._share(kind, name, rows) for kind in _KINDS},
