@@ -71,9 +71,7 @@ Requantize = Annotated[str, options.text("sum, or a shortcut: slice or tile of i
 Patterns = Annotated[
     bool, typer.Option("--patterns", help="Store what was wrong in the layer that was struck.")
 ]
-Pilot = Annotated[
-    Path | None, options.path("Folder of a finished campaign that says where to draw faults.")
-]
+Pilot = Annotated[Path | None, options.path("Finished campaign that says where to draw.")]
 Metric = Annotated[str, options.text(f"Share to make exact: {', '.join(METRICS)}.")]
 Audit = Annotated[str, options.text("Share of the faults that plain RTL computes again.")]
 Comparison = Annotated[
@@ -84,7 +82,7 @@ Against = Annotated[
 ]
 Fit = Annotated[str, options.text("Raw rates, FIT per 2**20 bits: flip-flop=A,memory=B.")]
 EnvironmentFile = Annotated[
-    Path | None, options.path("TOML file with upset rates, to tell failure rates.", typer.Option,
+    Path | None, options.path("TOML file with upset rates.", typer.Option,
                               "--environment")
 ]  # fmt: skip
 Processes = Annotated[int, options.whole(1, 256, "Local processes.")]

@@ -15,11 +15,13 @@ from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.results.environment import Environment
 from holdfast.fault.results.rates import failure_rates
 from holdfast.fault.results.rates_files import metrics_sentence, rates_tables, write_rates
+from holdfast.nn import options as shared
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command(epilog="Example: holdfast rates build/campaign/mine --environment sea_level.toml")
+@options.grouped({shared.RESULTS: "environment output"})
 def rates(
     folder: Annotated[Path, options.path("Campaign that has ended.", typer.Argument)],
     environment: Annotated[Path, options.path("TOML file with upset rates and their source.")],
