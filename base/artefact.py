@@ -21,8 +21,6 @@ from .files import read_json, sync_folder, write_json
 from .leftovers import clean
 from .text import printable
 
-__all__ = ["damage", "made", "seal"]
-
 _DIGESTS = "digests.json"
 _ALGORITHM = "blake2b"
 _known: set[Path] = set()

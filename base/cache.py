@@ -18,8 +18,6 @@ from typing import Any, ClassVar, Protocol
 from .errors import HoldfastError
 from .files import read_json, write_json
 
-__all__ = ["Cache", "Measurement", "digest", "file_hash"]
-
 
 class Measurement(Protocol):
     """Something that takes a while and gives the same again."""

@@ -16,8 +16,6 @@ from .errors import HoldfastError
 from .files import read_json
 from .text import printable
 
-__all__ = ["read_checked", "with_check"]
-
 _CHECK = "check"
 
 

@@ -17,8 +17,6 @@ from .leftovers import scratch
 from .signals import stoppable
 from .text import printable
 
-__all__ = ["repeated", "run"]
-
 _INTERRUPTED = 128 + signal.SIGINT
 _LONGEST = 1200
 

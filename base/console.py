@@ -15,8 +15,6 @@ from rich.text import Text
 
 from .text import printable
 
-__all__ = ["complain", "console", "marked"]
-
 
 class _Console(Console):
     def __init__(self) -> None:

@@ -3,8 +3,6 @@
 import errno
 import os
 
-__all__ = ["HoldfastError", "disk_reason"]
-
 _REFUSALS = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO,
 )  # fmt: skip

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 
 from .errors import HoldfastError
 
-__all__ = ["EXTRAS", "needed"]
-
 EXTRAS = {
     "torch": "nn",
     "brevitas": "nn",

@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Figure", "heat_map", "intervals", "scatter"]
-
 _DECADE = 10
 _SEEN = "datum.value == datum.at"
 _STEP = 22

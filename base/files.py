@@ -12,22 +12,6 @@ from .errors import HoldfastError
 from .leftovers import clean, temporary
 from .text import printable, reason, shown
 
-__all__ = [
-    "cache_folder",
-    "check_path",
-    "make_folder",
-    "make_room",
-    "open_file",
-    "parse_json",
-    "read_bytes",
-    "read_json",
-    "read_text",
-    "read_toml",
-    "sync_folder",
-    "write_atomically",
-    "write_json",
-]
-
 _LARGEST = 1 << 28
 _LARGEST_TOML = 1 << 20
 # What file systems take, and folders that nobody has.

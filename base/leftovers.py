@@ -17,8 +17,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["clean", "scratch", "temporary"]
-
 _NAME = re.compile(r"\..*\.(\d+)@([^@]*)\.\w+", re.DOTALL)
 _LONGEST = 100
 

@@ -19,8 +19,6 @@ from .files import open_file
 from .rationed import Rationed
 from .text import printable, reason, shown
 
-__all__ = ["Npz"]
-
 _PIECE = 1 << 20
 _HEADER = 1 << 16
 _NUMBERS_AND_TEXT = "biufU"

@@ -13,20 +13,6 @@ from .errors import HoldfastError
 from .files import check_path
 from .text import printable, shown
 
-__all__ = [
-    "LAST_SEED",
-    "check_choice",
-    "check_range",
-    "check_whole",
-    "grouped",
-    "number",
-    "path",
-    "share",
-    "text",
-    "whole",
-    "words",
-]
-
 LAST_SEED = 2**31 - 1
 _LONGEST = 4000
 

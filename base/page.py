@@ -18,8 +18,6 @@ from markupsafe import Markup
 from .figures import Figure
 from .text import printable
 
-__all__ = ["Cell", "count", "render", "share"]
-
 _ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -20,8 +20,6 @@ from scipy.optimize import brentq
 
 from .statistics import Estimate, Sample, limits
 
-__all__ = ["Pairs", "Ratio", "change", "combined", "independent"]
-
 _MOST = 1 - 1e-9
 
 

@@ -22,8 +22,6 @@ from typing import Any, TypeVar
 from .errors import HoldfastError
 from .processes import child
 
-__all__ = ["in_processes", "serve"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

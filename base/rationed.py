@@ -3,8 +3,6 @@
 import os
 from typing import BinaryIO
 
-__all__ = ["Rationed"]
-
 
 class Rationed:
     """Hands out no more than was allowed since the last time, and nothing beyond an end.

@@ -11,8 +11,6 @@ from types import FrameType
 from .processes import end_children
 from .start import SIGNALS
 
-__all__ = ["stoppable"]
-
 _PATIENCE_S = 1.5
 """What a command has to tidy up after a signal."""
 

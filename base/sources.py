@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["source_hash", "sources"]
-
 _ROOT = Path(__file__).resolve().parents[1]
 _NAME = __name__.partition(".")[0]
 _BESIDE = ("*.cpp", "*.html", "*.js")

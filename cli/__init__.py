@@ -18,8 +18,6 @@ from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
 from holdfast.base.extras import needed
 
-__all__ = ["COMMANDS", "app", "main"]
-
 
 class Command(NamedTuple):
     """Says where a command is, and what the list of commands says of it."""

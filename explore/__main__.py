@@ -33,8 +33,6 @@ from .recommend import Budget, Candidate, explored
 from .runner import Done
 from .study import Study
 
-__all__ = ["app"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _FOLDER = Path("build", "explore")

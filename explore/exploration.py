@@ -35,17 +35,6 @@ from .report import report
 from .runner import Done, measure
 from .study import Point, Study
 
-__all__ = [
-    "FORMAT",
-    "PointPlan",
-    "check_data",
-    "explore",
-    "missing",
-    "plan_points",
-    "summarize",
-    "write_results",
-]
-
 FORMAT = 1
 """Of the summary."""
 

@@ -5,8 +5,6 @@ front([(1, 5), (2, 2), (3, 3)])      # [True, True, False]: smaller is better
 
 from collections.abc import Sequence
 
-__all__ = ["front"]
-
 
 def front(costs: Sequence[Sequence[float]]) -> list[bool]:
     """Tells whether no other point is as good in everything and better in something.

@@ -19,8 +19,6 @@ from holdfast.gen.config import AcceleratorConfig
 
 from .exploration import FORMAT
 
-__all__ = ["Budget", "Candidate", "explored", "recommend"]
-
 _FIRST = ("cycles", "lut")
 """What decides between points that keep the budget, and is told first."""
 

@@ -12,8 +12,6 @@ from holdfast.fault.results.tables import ratio
 
 from .measurements.model_faults import of_array
 
-__all__ = ["report"]
-
 _DETAILED = ("accuracy", "sdc1", "lut", "cycles")
 _AREA = ("lut", "ff", "dsp", "mem")
 

@@ -9,8 +9,6 @@ import torch
 from holdfast.base.cache import Cache, Measurement
 from holdfast.base.pool import in_processes
 
-__all__ = ["measure"]
-
 Done = Callable[[Measurement], None]
 Results = Generator[tuple[Measurement, dict[str, Any]], None, None]
 

@@ -21,8 +21,6 @@ from holdfast.nn.data.choice import MOST_IMAGES
 from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.nn.graph.shipped import network_file
 
-__all__ = ["Point", "Study", "with_guard"]
-
 _ARRAY = re.compile(r"(\d{1,3})x(\d{1,3})", re.ASCII)
 _OWN = ("rows", "cols", "act_bits", "weight_bits", "multiplier_bits", "rounding", "guard",
         "learnt_bounds")  # fmt: skip

@@ -13,8 +13,6 @@ from .base import Measured
 from .images import test_sets
 from .networks import load
 
-__all__ = ["AccuracyMeasurement"]
-
 
 @dataclass(frozen=True)
 class AccuracyMeasurement(Measured):

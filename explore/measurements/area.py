@@ -12,8 +12,6 @@ from holdfast.gen.verilog import emit
 
 from .base import Measured
 
-__all__ = ["AreaMeasurement"]
-
 _TOP = "accelerator"
 
 

@@ -11,8 +11,6 @@ from holdfast.gen.config import AcceleratorConfig
 
 from .images import data_identity
 
-__all__ = ["Measured"]
-
 
 class Measured:
     """A measurement that is a dataclass; by it the cache finds a result again."""

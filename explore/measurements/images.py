@@ -8,8 +8,6 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.text import printable, reason
 from holdfast.nn.data.cifar import ImageSet, find_data, generated_images, load_cifar10
 
-__all__ = ["data_identity", "some_images", "test_sets"]
-
 
 def data_identity(data: Path | None) -> str:
     """Returns what tells the data at hand from others; empty without any."""

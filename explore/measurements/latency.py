@@ -13,8 +13,6 @@ from holdfast.nn.compiler.compiler import compile_graph
 from .base import Measured
 from .networks import load
 
-__all__ = ["LatencyMeasurement", "placed_clocks"]
-
 
 @dataclass(frozen=True)
 class LatencyMeasurement(Measured):

@@ -28,8 +28,6 @@ from .base import Measured
 from .images import some_images
 from .networks import load
 
-__all__ = ["ModelFaults", "named_model", "of_array"]
-
 _SINGLE = {"single-flip": "bits", "single-flip-by-layer": "layers"}
 # Images that share a draw of weight faults, where there are enough for twenty draws.
 _TOGETHER = 20

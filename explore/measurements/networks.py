@@ -6,8 +6,6 @@ from pathlib import Path
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.importers.registry import load_graph
 
-__all__ = ["load"]
-
 
 @cache
 def load(path: Path) -> Graph:

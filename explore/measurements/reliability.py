@@ -24,8 +24,6 @@ from holdfast.nn.graph.guard_modes import GUARDS
 from .base import Measured
 from .networks import load
 
-__all__ = ["ACTIVATIONS", "Campaign"]
-
 ACTIVATIONS = ("pe_activation", "skew", "activation_memory")
 """Structures that hold activations on their way through the array and between layers."""
 

@@ -6,8 +6,6 @@ from holdfast.nn.data.cifar import find_data
 
 from .base import Objective
 
-__all__ = ["Accuracy"]
-
 
 class Accuracy(Objective):
     name = limit = "accuracy"

@@ -7,8 +7,6 @@ from holdfast.explore.measurements.area import AreaMeasurement
 
 from .base import Objective
 
-__all__ = ["LookUpTables"]
-
 
 class LookUpTables(Objective):
     name = limit = "lut"

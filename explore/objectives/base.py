@@ -10,8 +10,6 @@ from holdfast.base.cache import Measurement
 from holdfast.base.statistics import Estimate
 from holdfast.explore.study import Point, Study
 
-__all__ = ["Objective", "Request", "of_guard"]
-
 
 @dataclass(frozen=True)
 class Request:

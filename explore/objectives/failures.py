@@ -10,8 +10,6 @@ from holdfast.nn.graph.guard_modes import GUARDS
 
 from .base import Objective, of_guard
 
-__all__ = ["Failures"]
-
 
 class Failures(Objective):
     name = "sdc1"

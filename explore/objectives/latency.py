@@ -5,8 +5,6 @@ from holdfast.explore.measurements.latency import LatencyMeasurement
 
 from .base import Objective
 
-__all__ = ["Cycles"]
-
 
 class Cycles(Objective):
     name = limit = "cycles"

@@ -6,8 +6,6 @@ from .base import Objective
 from .failures import Failures
 from .latency import Cycles
 
-__all__ = ["OBJECTIVES"]
-
 OBJECTIVES: dict[str, Objective] = {
     objective.name: objective for objective in (Accuracy(), Failures(), LookUpTables(), Cycles())
 }

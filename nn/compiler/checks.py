@@ -8,8 +8,6 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import ADD_SHIFT_BITS
 from holdfast.nn.graph.graph import AddNode, AvgPoolNode, ConvNode, Graph
 
-__all__ = ["check_room", "check_widths"]
-
 
 def check_room(who: str, need: int, have: int, what: str) -> None:
     """Refuses what does not fit; ``what`` is as in ``words of weight memory``."""

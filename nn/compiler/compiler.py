@@ -25,8 +25,6 @@ from .operation import step_operation
 from .placement import place_tensors
 from .program import Chunk, Program, Step
 
-__all__ = ["compile_graph"]
-
 
 def compile_graph(graph: Graph, config: AcceleratorConfig, parts: bool = False) -> Program:
     """Compiles a network for an accelerator.

@@ -6,8 +6,6 @@ from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.graph.graph import Graph
 
-__all__ = ["configuration"]
-
 
 def configuration(
     graph: Graph, path: Path | None, rows: int | None, cols: int | None

@@ -8,8 +8,6 @@ from holdfast.nn.compiler.mappings.base import Layer
 
 from .tiling import Tile
 
-__all__ = ["tile_parameters", "tile_weights"]
-
 
 def tile_weights(layer: Layer, tile: Tile) -> NDArray[np.int8]:
     """Returns weight tiles in the order in which the feeder asks for them, int8 [words, cols]."""

@@ -10,8 +10,6 @@ from holdfast.nn.graph.graph import AddNode, ShortcutNode
 from .lanes import part_words
 from .tiling import Tile
 
-__all__ = ["layer_descriptor", "tile_descriptors"]
-
 
 def layer_descriptor(layer: Layer) -> Descriptor:
     """Returns a descriptor with the fields that all tiles of a layer share."""

@@ -7,8 +7,6 @@ from holdfast.nn.graph.graph import AddNode, ConcatNode, ConvNode, Graph, InputN
 from .lanes import is_straight
 from .program import Step
 
-__all__ = ["fuse"]
-
 
 def fuse(graph: Graph, config: AcceleratorConfig) -> tuple[Step, ...]:
     """Returns the steps in order, without their descriptors.

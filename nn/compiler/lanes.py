@@ -7,8 +7,6 @@ from holdfast.nn.graph.graph import ConcatNode, ConvNode, Graph
 
 from .program import Step
 
-__all__ = ["PackedImage", "is_straight", "pack_image", "part_words", "pixel_words", "tensor_lanes"]
-
 
 @dataclass(frozen=True)
 class PackedImage:

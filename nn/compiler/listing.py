@@ -11,8 +11,6 @@ from holdfast.nn.graph.graph import AddNode, AvgPoolNode, ConvNode, MaxPoolNode,
 from .placement import lifetimes
 from .program import Place, Program, Step
 
-__all__ = ["listing"]
-
 
 def listing(program: Program) -> Iterator[str]:
     """The lines of a program's listing.

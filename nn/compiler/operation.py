@@ -15,8 +15,6 @@ from holdfast.nn.graph.graph import AvgPoolNode, ConvNode, Graph, MaxPoolNode, S
 from .lanes import PackedImage
 from .program import Step
 
-__all__ = ["Operation", "step_operation"]
-
 Channel = tuple[int, int, int, int, int]
 """Bias, multiplier, shift and both bounds of a channel, as `gen.layout.parameter_words` has them.
 """

@@ -11,8 +11,6 @@ from .checks import check_room
 from .lanes import PackedImage, tensor_lanes
 from .program import Place, Step
 
-__all__ = ["lifetimes", "place_tensors"]
-
 _BUDGET = 20_000
 """Tensors for which places are listed before the search gives up."""
 

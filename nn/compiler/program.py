@@ -14,8 +14,6 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import Descriptor
 from holdfast.nn.graph.graph import ConcatNode, Graph
 
-__all__ = ["Chunk", "Place", "Program", "Step"]
-
 
 @dataclass(frozen=True)
 class Place:

@@ -9,8 +9,6 @@ from holdfast.nn.graph.graph import ConvNode
 from .checks import check_room
 from .lanes import pixel_words
 
-__all__ = ["Tile", "layer_tiles"]
-
 
 @dataclass(frozen=True)
 class Tile:

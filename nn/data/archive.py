@@ -11,8 +11,6 @@ from holdfast.base.files import open_file
 from holdfast.base.rationed import Rationed
 from holdfast.base.text import printable, reason, shown
 
-__all__ = ["members"]
-
 _PACKED = 1 << 28
 _UNPACKED = 400_000_000
 _HEADERS = 1 << 16

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from holdfast.base.text import shown
 
-__all__ = ["LARGEST_BATCH", "read_batch"]
-
 LARGEST_BATCH = 1 << 26
 _MOST_STEPS = 200_000
 _VALUES = 32 * 32 * 3

@@ -9,8 +9,6 @@ from holdfast.nn.graph.graph import Graph
 from .cifar import find_data, generated_images, test_images
 from .images import ImageSet, check_network
 
-__all__ = ["MOST_IMAGES", "chosen_images", "images_for"]
-
 MOST_IMAGES = 10_000
 """As many as the largest test set has."""
 

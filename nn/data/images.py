@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import printable, shown
 
-__all__ = ["CLASSES", "Bytes", "ImageSet", "check_network", "class_name", "image_set"]
-
 Bytes = NDArray[np.uint8]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

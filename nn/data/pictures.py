@@ -10,8 +10,6 @@ from PIL import Image
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import reason
 
-__all__ = ["SIDE", "read_picture"]
-
 SIDE = 32
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 

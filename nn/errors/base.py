@@ -14,8 +14,6 @@ from torch import Tensor
 from holdfast.base.errors import HoldfastError
 from holdfast.nn.networks.spec import Network
 
-__all__ = ["ErrorModel", "RatedModel", "bernoulli_positions", "replaced"]
-
 
 class ErrorModel:
     """Holds what a pass through a network asks of a fault model; by default nothing is faulty.

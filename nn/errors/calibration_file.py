@@ -19,8 +19,6 @@ from holdfast.nn.graph.contract import is_plain
 
 from .exposure import KINDS, STRUCTURES
 
-__all__ = ["FORMAT", "HEADER", "read_calibration"]
-
 FORMAT = 1
 HEADER = ("provenance", "array", "act_bits", "weight_bits", "acc_bits", "guard", "bits", "counts",
           "rates")  # fmt: skip

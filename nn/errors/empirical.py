@@ -36,8 +36,6 @@ from .calibration_file import FORMAT, HEADER, read_calibration
 from .exposure import KINDS, ArrayShape, LayerWork, exposures, network_work
 from .templates import Placed, Templates
 
-__all__ = ["CalibratedFaults", "Calibration", "kind_indices"]
-
 
 @dataclass
 class Calibration:

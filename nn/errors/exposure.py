@@ -21,16 +21,6 @@ from holdfast.nn.graph.graph import Graph
 from holdfast.nn.networks.spec import Network
 from holdfast.nn.operators.registry import operator
 
-__all__ = [
-    "KINDS",
-    "STRUCTURES",
-    "ArrayShape",
-    "LayerWork",
-    "exposures",
-    "graph_work",
-    "network_work",
-]
-
 KINDS = ("conv", "dense", "avgpool", "maxpool")
 """Layers that the array computes."""
 STRUCTURES = ("pe_activation", "weight", "partial_sum", "skew", "accumulators", "requantizer",

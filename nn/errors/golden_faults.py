@@ -19,8 +19,6 @@ from holdfast.nn.graph.graph import ConvNode, Graph
 
 from .base import ErrorModel
 
-__all__ = ["faulty_logits", "faulty_weights", "stored_sizes", "strikes_weights"]
-
 
 def stored_sizes(graph: Graph) -> dict[str, int]:
     """Stored activations of one image by node, without image and logits."""

@@ -25,15 +25,6 @@ from .base import (
     signed,
 )
 
-__all__ = [
-    "ActivationBitFlips",
-    "MacBitBias",
-    "SingleActivationFlip",
-    "StuckWeightBits",
-    "StuckWeightCells",
-    "WeightBitFlips",
-]
-
 
 class MacBitBias(RatedModel):
     """MiBB: every multiply-accumulate fails alone and adds a power of two to its feature.

@@ -16,8 +16,6 @@ from .literature import (
 )
 from .stuck_pes import StuckPEs
 
-__all__ = ["MODELS", "fault_model", "fault_model_forms", "fault_model_names", "without_folders"]
-
 MODELS: dict[str, type[RatedModel]] = {
     model.name: model
     for model in (

@@ -13,8 +13,6 @@ from holdfast.gen.config import AcceleratorConfig
 
 from .base import RatedModel, bernoulli_positions, signed
 
-__all__ = ["StuckPEs"]
-
 
 class StuckPEs(RatedModel):
     """Processing elements with a bit of their weight register stuck, mapped through the schedule.

@@ -7,9 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["SHAPES", "Placed", "Templates"]
-
-
 SHAPES = ("element", "pixel", "channel", "tile")
 """Of a template: one element; channels of one pixel; pixels of one channel; both."""
 

@@ -15,8 +15,6 @@ from holdfast.nn.operators.node import Node
 if TYPE_CHECKING:
     from .graph import Graph
 
-__all__ = ["NODES_LIMIT", "Validator", "check_name", "is_plain"]
-
 NODES_LIMIT = 4096
 _ROUNDINGS = ("half_up", "half_even", "floor")
 _NAME_LIMIT = 64

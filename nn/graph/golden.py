@@ -9,8 +9,6 @@ from torch import Tensor
 
 from .graph import AvgPoolNode, ConvNode, Graph, Node
 
-__all__ = ["Golden", "GoldenOutputs", "GuardMode", "classes", "confidences", "round_shift"]
-
 GuardMode = Literal["bound", "zero"]
 
 

@@ -20,9 +20,6 @@ from .graph import Graph
 if TYPE_CHECKING:
     from .golden import Golden, GuardMode
 
-__all__ = ["GOLDEN_SIDES", "GUARDS", "GUARD_OFF", "GUARD_ON", "GuardSettings", "check_guard",
-           "guard_name", "named_guard"]  # fmt: skip
-
 GOLDEN_SIDES: "dict[str, Callable[[Graph, str], Golden]]" = {}
 """By the name of a protection that replaces values: the golden model of a graph in a mode of it."""
 

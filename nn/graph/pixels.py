@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["image_codes"]
-
 
 def image_codes(images: "NDArray[np.uint8] | Tensor", act_bits: int) -> "Tensor":
     """Codes of pixels, int8, same shape; black is the zero point -2^(act_bits - 1)."""

@@ -9,8 +9,6 @@ from holdfast.nn.importers.registry import IMPORTERS, load_graph
 
 from .graph import Graph
 
-__all__ = ["load_network", "network_file", "shipped"]
-
 _FOLDER = Path(__file__).parents[1] / "models"
 
 

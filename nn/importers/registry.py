@@ -9,8 +9,6 @@ from pathlib import Path
 
 from holdfast.nn.graph.graph import Graph
 
-__all__ = ["IMPORTERS", "load_graph"]
-
 IMPORTERS: dict[str, Callable[[Path], Graph]] = {".safetensors": Graph.load}
 
 

@@ -10,8 +10,6 @@ from holdfast.nn.operators.registry import operator
 
 from .spec import LayerSpec, Network, Shape, weighted
 
-__all__ = ["FloatNetwork", "activate", "affine", "convolution_options", "shifted"]
-
 
 def activate(layer: LayerSpec, x: Tensor) -> Tensor:
     """The layer's activation function, in place."""

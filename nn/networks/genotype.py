@@ -7,8 +7,6 @@ from holdfast.base.text import shown
 
 from .spec import Network
 
-__all__ = ["Edge", "Genotype", "cell_network"]
-
 Edge = tuple[str, int]
 """A primitive and the node that it reads; 0 and 1 are the outputs of the cell before the last and
 of the last, 2 is the first inner node."""

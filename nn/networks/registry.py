@@ -10,9 +10,6 @@ from .resnets import resnet8, resnet20
 from .spec import Network, narrowed
 from .zoo import ZOO
 
-__all__ = ["network", "network_names"]
-
-
 _NETWORKS: dict[str, Callable[[], Network]] = {"resnet8": resnet8, "resnet20": resnet20} | ZOO
 
 

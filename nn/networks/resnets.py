@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 from .spec import Network
 
-__all__ = ["resnet8", "resnet20"]
-
 
 def _residual(name: str, blocks: int, shortcut: Callable[..., str]) -> Network:
     """Three stacks of 16, 32 and 64 channels, the second and third at stride 2."""

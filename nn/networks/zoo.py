@@ -5,8 +5,6 @@ from collections.abc import Callable
 from .genotype import Genotype, cell_network
 from .spec import Network
 
-__all__ = ["WFTT", "ZOO", "spared_by_released_code"]
-
 
 def _lenet5() -> Network:
     """LeCun et al. 1998, with ReLU and max pooling, on three channels."""

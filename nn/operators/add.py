@@ -8,8 +8,6 @@ from .layer import LayerSpec
 from .node import Golden, GoldenOutputs, Graph, Lowering, Node, Tensor
 from .scales import quantize_multiplier
 
-__all__ = ["AddNode"]
-
 
 @dataclass(kw_only=True)
 class AddNode(Node):

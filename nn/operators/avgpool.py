@@ -8,8 +8,6 @@ from .node import Golden, GoldenOutputs, Graph, Lowering, Node, Tensor
 from .pool import PoolNode
 from .scales import quantize_multiplier
 
-__all__ = ["AvgPoolNode"]
-
 
 @dataclass(kw_only=True)
 class AvgPoolNode(PoolNode):

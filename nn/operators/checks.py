@@ -5,8 +5,6 @@ from typing import Any
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 
-__all__ = ["ACC_BITS_LIMIT", "SIDE_LIMIT", "ModelError", "check_inside", "windows"]
-
 ACC_BITS_LIMIT = 32
 SIDE_LIMIT = 1 << 16
 

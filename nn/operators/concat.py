@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from .layer import LayerSpec, Shape
 from .node import Golden, GoldenOutputs, Graph, Node, Tensor
 
-__all__ = ["ConcatNode"]
-
 
 @dataclass(kw_only=True)
 class ConcatNode(Node):

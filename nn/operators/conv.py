@@ -11,8 +11,6 @@ from .layer import LayerSpec, Shape
 from .node import FanIn, Golden, GoldenOutputs, Graph, Integers, Lowering, Node, Tensor
 from .scales import quantize_multiplier
 
-__all__ = ["ConvNode", "accumulator_bits", "accumulator_bound"]
-
 
 @dataclass(kw_only=True)
 class ConvNode(Node):

@@ -7,8 +7,6 @@ from .conv import ConvNode
 from .layer import LayerSpec, Shape
 from .node import FanIn, Node
 
-__all__ = ["DenseNode"]
-
 
 @dataclass(kw_only=True)
 class DenseNode(ConvNode):

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from .node import Node
 
-__all__ = ["InputNode"]
-
 
 @dataclass(kw_only=True)
 class InputNode(Node):

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["LayerSpec", "Shape"]
-
 Shape = tuple[int, int, int]
 
 

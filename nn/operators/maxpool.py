@@ -6,8 +6,6 @@ from .layer import LayerSpec
 from .node import Golden, GoldenOutputs, Tensor
 from .pool import PoolNode
 
-__all__ = ["MaxPoolNode"]
-
 
 @dataclass(kw_only=True)
 class MaxPoolNode(PoolNode):

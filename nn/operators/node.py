@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 else:
     Golden = GoldenOutputs = Graph = Tensor = Any
 
-__all__ = ["FanIn", "Golden", "GoldenOutputs", "Graph", "Integers", "Lowering", "Node", "Tensor"]
-
 Integers = NDArray[np.int64]
 FanIn = tuple[int, int, int]
 """Channels, height and width of the inputs behind one element of an output."""

@@ -6,8 +6,6 @@ from .checks import check_inside, windows
 from .layer import LayerSpec, Shape
 from .node import FanIn, Graph, Node
 
-__all__ = ["PoolNode"]
-
 
 @dataclass(kw_only=True)
 class PoolNode(Node):

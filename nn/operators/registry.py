@@ -12,8 +12,6 @@ from .maxpool import MaxPoolNode
 from .node import Node
 from .shortcut import ShortcutNode
 
-__all__ = ["OPERATORS", "operator"]
-
 OPERATORS: dict[str, type[Node]] = {
     node.op: node
     for node in (

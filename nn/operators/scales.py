@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from .checks import ACC_BITS_LIMIT, ModelError
 
-__all__ = ["Encoding", "Weights", "image_encoding", "quantize_multiplier"]
-
 Reals = NDArray[np.float64]
 
 

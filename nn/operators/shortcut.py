@@ -6,8 +6,6 @@ from .checks import ModelError, check_inside
 from .layer import LayerSpec, Shape
 from .node import Golden, GoldenOutputs, Graph, Node, Tensor
 
-__all__ = ["ShortcutNode"]
-
 
 @dataclass(kw_only=True)
 class ShortcutNode(Node):

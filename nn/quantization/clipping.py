@@ -13,8 +13,6 @@ from holdfast.nn.networks.spec import Network, tensor_groups
 from holdfast.nn.operators.registry import operator
 from holdfast.nn.operators.scales import Encoding, image_encoding
 
-__all__ = ["CLIP_METHODS", "best_clip", "clips", "clips_on", "encodings", "power_of_two_clips"]
-
 CLIP_METHODS = ("max", "percentile", "mse")
 
 PERCENTILE = 99.99

@@ -5,8 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["FakeQuantize"]
-
 
 class FakeQuantize(torch.autograd.Function):
     """Holds what Brevitas' activation quantizers compute, with its gradients, in a third of the

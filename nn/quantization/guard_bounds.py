@@ -9,8 +9,6 @@ from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import ConvNode, Graph
 from holdfast.nn.graph.pixels import image_codes
 
-__all__ = ["learn_bounds", "tighter_bounds"]
-
 
 def learn_bounds(graph: Graph, images: NDArray[np.uint8], batch: int = 100) -> None:
     """Sets every guard bound of a graph to the extremes that images, uint8 [N, C, H, W], reach.

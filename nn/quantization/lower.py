@@ -8,8 +8,6 @@ from holdfast.nn.operators.node import Lowering, Node
 from holdfast.nn.operators.registry import operator
 from holdfast.nn.operators.scales import Encoding, Weights
 
-__all__ = ["integer_graph"]
-
 
 def integer_graph(
     spec: Network,

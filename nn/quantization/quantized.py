@@ -28,8 +28,6 @@ from .clipping import power_of_two_clips
 from .fake_quantize import FakeQuantize
 from .lower import integer_graph
 
-__all__ = ["GRANULARITIES", "SCALES", "QuantizedNetwork", "fake_quantized"]
-
 SCALES = ("multiplier", "power-of-two")
 GRANULARITIES = ("channel", "tensor")
 

@@ -11,8 +11,6 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import read_bytes, write_atomically
 from holdfast.base.text import printable
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
-
 _LARGEST = 1 << 31
 _DIGEST_BYTES = hashlib.sha256().digest_size
 

@@ -16,8 +16,6 @@ from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.quantization.quantized import QuantizedNetwork
 
-__all__ = ["Accuracy", "accuracy", "agreement_of_forms", "integer_classes", "network_classes"]
-
 
 @dataclass(frozen=True)
 class Accuracy:

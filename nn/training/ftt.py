@@ -43,8 +43,6 @@ from .ftt_trainings import Study, Trainings
 from .loop import image_digest
 from .train import MOST_EPOCHS
 
-__all__ = ["app", "ftt", "gain", "interval"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 NETWORKS = ("resnet18_w0.125", "vgg16_w0.125", "mobilenetv2_w0.125")

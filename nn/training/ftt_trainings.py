@@ -34,8 +34,6 @@ from holdfast.nn.quantization.quantized import (
 
 from .loop import Plan, fit, image_digest
 
-__all__ = ["Study", "Trainings"]
-
 BITS = 8
 
 

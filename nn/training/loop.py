@@ -19,8 +19,6 @@ from holdfast.nn.quantization.quantized import QuantizedNetwork
 
 from .checkpoint import read_checkpoint, write_checkpoint
 
-__all__ = ["Plan", "augment", "fit", "image_digest", "learning_rate", "weight_digest"]
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -35,8 +35,6 @@ from holdfast.nn.quantization.quantized import GRANULARITIES, SCALES, fake_quant
 from .checkpoint import read_checkpoint
 from .evaluate import accuracy, integer_classes
 
-__all__ = ["app", "ptq"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 

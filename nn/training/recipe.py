@@ -35,8 +35,6 @@ from holdfast.nn.quantization.quantized import (
 from .evaluate import Accuracy, accuracy, agreement_of_forms, network_classes
 from .loop import Plan, fit, image_digest, weight_digest
 
-__all__ = ["Recipe", "Trained", "train"]
-
 
 @dataclass(frozen=True)
 class Recipe:

@@ -21,8 +21,6 @@ from holdfast.nn.networks.spec import narrowed
 from .recipe import Recipe, Trained
 from .recipe import train as training
 
-__all__ = ["MOST_EPOCHS", "app", "train"]
-
 FOLDER = Path("build/train")
 MOST_EPOCHS = 10_000
 

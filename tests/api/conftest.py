@@ -3,9 +3,9 @@
 import pytest
 
 from holdfast.nn.data import cifar
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from tests.fault.tiny import CONFIG
+from tests.random_graph import random_graph
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network, shipped
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests import reference
+from tests.random_graph import random_graph
 
 __all__ = ["Network", "fit", "measure"]
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
+from tests.random_graph import random_graph
 
 STUDY = """
 networks = ["small.safetensors"]

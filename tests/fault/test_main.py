@@ -15,9 +15,9 @@ from holdfast.fault.campaign.engine import FaultOutcome
 from holdfast.fault.campaign.workers import Worker
 from holdfast.nn.data import choice
 from holdfast.nn.data import cifar as data
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from tests.fault.tiny import CONFIG, graph
+from tests.random_graph import random_graph
 
 
 @pytest.fixture

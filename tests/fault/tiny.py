@@ -10,11 +10,11 @@ from holdfast.nn.compiler.program import Program
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.pixels import image_codes
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.cocotb.build import Build, build_cocotb
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.netlist.netlist import Netlist
+from tests.random_graph import random_graph
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=2, act_depth=128, weight_depth=512, acc_depth=32, param_depth=32, program_depth=8

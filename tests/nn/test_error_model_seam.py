@@ -13,10 +13,10 @@ from holdfast.nn.data.cifar import Cifar10
 from holdfast.nn.data.images import ImageSet
 from holdfast.nn.errors.base import RatedModel
 from holdfast.nn.errors.registry import MODELS, fault_model, fault_model_forms
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.nn.training.checkpoint import read_checkpoint
 from holdfast.nn.training.recipe import Recipe, train
+from tests.random_graph import random_graph
 
 
 class LostChannels(RatedModel):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from tests.nn.mutations import run_survey
+from tests.random_graph import random_graph
 
 
 @pytest.fixture(scope="module")

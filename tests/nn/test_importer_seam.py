@@ -12,8 +12,8 @@ from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.graph import ModelError
 from holdfast.nn.graph.shipped import load_network, network_file
 from holdfast.nn.importers.registry import IMPORTERS
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
+from tests.random_graph import random_graph
 
 CONFIG = AcceleratorConfig(rows=4, cols=4, act_bits=4, weight_bits=4, multiplier_bits=8)
 

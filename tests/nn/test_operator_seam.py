@@ -11,7 +11,6 @@ from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.errors.exposure import graph_work, network_work
 from holdfast.nn.graph.graph import Graph, ModelError
 from holdfast.nn.networks.float import FloatNetwork
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import LayerSpec, Network, tensor_groups
 from holdfast.nn.operators.avgpool import AvgPoolNode
 from holdfast.nn.operators.maxpool import MaxPoolNode
@@ -21,6 +20,7 @@ from holdfast.nn.quantization.quantized import fake_quantized
 from holdfast.sim.compiled.build import build_compiled
 from holdfast.sim.layers import golden_run, run_layers
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.random_graph import random_graph
 
 CONFIG = AcceleratorConfig(
     rows=4, cols=4, act_depth=512, weight_depth=512, acc_depth=64, param_depth=64, program_depth=16

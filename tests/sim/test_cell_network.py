@@ -7,7 +7,6 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.genotype import cell_network
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.zoo import WFTT
 from holdfast.sim.compiled.build import build_compiled
 from holdfast.sim.compiled.bus import CompiledBus
@@ -17,6 +16,7 @@ from holdfast.sim.layers import GoldenRun, run_layers
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests import reference
+from tests.random_graph import random_graph
 
 STREAMED = AcceleratorConfig(
     rows=4, cols=3, weight_depth=4096, act_depth=8192, program_depth=1024

@@ -23,7 +23,6 @@ from holdfast.nn.compiler.mappings.registry import MAPPINGS
 from holdfast.nn.compiler.mappings.weight_stationary import weight_stationary
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.build import build_compiled
 from holdfast.sim.compiled.host import compiled_host
@@ -35,6 +34,7 @@ from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.machine.schedule import START_CYCLES, TIMELINES, Schedule
 from holdfast.sim.machine.stationary import StationaryTimeline
 from holdfast.sim.netlist.netlist import Netlist
+from tests.random_graph import random_graph
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=256, weight_depth=512, acc_depth=64, param_depth=32, program_depth=16,

@@ -18,7 +18,6 @@ from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.nn.graph.pixels import image_codes
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
@@ -28,6 +27,7 @@ from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.transport.base import AccessRefused, BusError, Link
 from holdfast.sim.transport.serial import UartTransport, open_serial
+from tests.random_graph import random_graph
 from tests.sim.simulated_line import SimulatedLine
 
 CONFIG = AcceleratorConfig(

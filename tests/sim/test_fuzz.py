@@ -15,7 +15,6 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import DESCRIPTOR, REGISTERS, Descriptor, Region, Status
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
@@ -31,6 +30,7 @@ from holdfast.sim.driver import (
 )
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.transport.base import AccessRefused
+from tests.random_graph import random_graph
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=4

@@ -12,8 +12,6 @@ from holdfast.nn.compiler.operation import Operation
 from holdfast.nn.compiler.program import Place, Step
 from holdfast.nn.graph.graph import Graph
 
-__all__ = ["Layer", "LayerMapping", "Piece", "Room"]
-
 
 @dataclass(frozen=True)
 class Layer:

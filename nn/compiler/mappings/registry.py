@@ -6,8 +6,6 @@ from holdfast.base.text import shown
 from .base import LayerMapping
 from .weight_stationary import weight_stationary
 
-__all__ = ["MAPPINGS", "find_mapping"]
-
 MAPPINGS: dict[str, LayerMapping] = {"weight_stationary": weight_stationary}
 
 

@@ -8,8 +8,6 @@ from holdfast.nn.compiler.tiling import layer_tiles
 
 from .base import Layer, Piece, Room
 
-__all__ = ["weight_stationary"]
-
 
 def weight_stationary(layer: Layer, room: Room) -> Iterator[Piece]:
     """Yields a piece for each run of output tiles with regularly spaced input channels."""

@@ -11,12 +11,12 @@ from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import named_guard
 from holdfast.nn.graph.shipped import load_network
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.transport.serial import UartTransport
 from tests.constraints.design.gate_level import board_line, board_model
+from tests.random_graph import random_graph
 
 DIVISOR = 4
 

@@ -24,12 +24,12 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.pixels import image_codes
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.tools import find_tools
+from tests.random_graph import random_graph
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 BOARDS = ("arty_a7_100", "pynq_z2", "kv260")

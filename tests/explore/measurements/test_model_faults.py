@@ -6,8 +6,8 @@ import pytest
 from holdfast.base.errors import HoldfastError
 from holdfast.explore.measurements.model_faults import ModelFaults, _share, named_model
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
+from tests.random_graph import random_graph
 
 SEEDS = range(1, 21)
 

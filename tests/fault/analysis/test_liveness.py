@@ -16,9 +16,9 @@ from holdfast.nn.compiler.program import Program
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
 from holdfast.nn.graph.pixels import image_codes
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from tests.fault.tiny import CONFIG, images, netlist, program
+from tests.random_graph import random_graph
 
 
 @pytest.fixture(scope="module", params=[GUARD_OFF, GUARD_ON], ids=["off", "on"])

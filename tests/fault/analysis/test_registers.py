@@ -13,10 +13,10 @@ from holdfast.gen.roles import Role
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.graph.pixels import image_codes
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.machine.banks import tensor
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.random_graph import random_graph
 
 COVERED = (
     Role.PE_ACTIVATION, Role.PE_PRODUCT, Role.PE_PARTIAL_SUM, Role.PE_WEIGHT, Role.PE_SHADOW,

@@ -21,12 +21,12 @@ from holdfast.fault.sampling.sampler import Filters
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.machine.schedule import Schedule
 from tests.fault.campaign.test_store import columns
 from tests.fault.tiny import CONFIG, images, netlist, program
 from tests.mutations import altered, damaged, harm
+from tests.random_graph import random_graph
 
 COUNT = 100
 

@@ -10,12 +10,12 @@ from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.space import FaultSpace
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.machine.banks import tensor
 from tests import reference
 from tests.fault.campaign.test_engine import drawn
 from tests.fault.tiny import CONFIG, images, netlist
+from tests.random_graph import random_graph
 
 
 @cache

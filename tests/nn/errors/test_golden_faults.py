@@ -16,9 +16,9 @@ from holdfast.nn.errors.literature import (
     WeightBitFlips,
 )
 from holdfast.nn.graph.golden import Golden
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from tests import reference
+from tests.random_graph import random_graph
 
 
 @pytest.fixture(scope="module")

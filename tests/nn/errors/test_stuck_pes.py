@@ -10,7 +10,6 @@ from holdfast.nn.errors.golden_faults import faulty_logits, faulty_weights
 from holdfast.nn.errors.stuck_pes import StuckPEs
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.float import FloatNetwork
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.nn.quantization.clipping import clips
 from holdfast.nn.quantization.quantized import QuantizedNetwork
@@ -18,6 +17,7 @@ from holdfast.sim.compiled.host import compiled_host
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.host import complete
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.random_graph import random_graph
 
 CONFIG = AcceleratorConfig(
     rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=24, program_depth=8

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from holdfast.nn.graph.golden import Golden, classes, confidences, round_shift
 from holdfast.nn.graph.graph import AddNode, AvgPoolNode, ConvNode, Graph, InputNode
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from tests.nn.rescaling import rescaling
+from tests.random_graph import random_graph
 
 
 def single_conv(

@@ -9,9 +9,9 @@ import safetensors.numpy
 from holdfast.nn.graph.contract import check_name
 from holdfast.nn.graph.graph import Graph, ModelError, accumulator_bits
 from holdfast.nn.graph.shipped import load_network, shipped
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.registry import network, network_names
 from holdfast.nn.networks.spec import Network
+from tests.random_graph import random_graph
 
 
 @pytest.fixture

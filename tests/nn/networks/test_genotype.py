@@ -13,13 +13,13 @@ from holdfast.nn.graph.graph import AvgPoolNode
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.genotype import Genotype, cell_network
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.zoo import WFTT
 from holdfast.nn.quantization.clipping import clips
 from holdfast.nn.quantization.quantized import QuantizedNetwork
 from holdfast.nn.training.loop import Plan, fit
 from tests import reference
 from tests.nn.layerwise import assert_layers_agree
+from tests.random_graph import random_graph
 
 SMALL = cell_network("small", WFTT, 4, 3, (3, 8, 8))
 

@@ -5,9 +5,9 @@ import torch
 
 from holdfast.base.errors import HoldfastError
 from holdfast.nn.networks.float import FloatNetwork
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.registry import network, network_names
 from holdfast.nn.networks.spec import Network, narrowed, tensor_groups, weighted
+from tests.random_graph import random_graph
 
 
 @pytest.mark.parametrize(("name", "macs"), [("resnet8", 12_501_632), ("resnet20", 40_551_040)])

@@ -13,7 +13,6 @@ from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import ModelError
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.float import FloatNetwork
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.nn.quantization.clipping import CLIP_METHODS, best_clip, clips
 from holdfast.nn.quantization.fake_quantize import FakeQuantize
@@ -26,6 +25,7 @@ from holdfast.nn.quantization.quantized import (
 )
 from tests.nn.layerwise import assert_layers_agree
 from tests.nn.settling import settle
+from tests.random_graph import random_graph
 
 
 def block() -> Network:

@@ -9,7 +9,6 @@ import torch
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
 from holdfast.sim.compiled.bus import BusError, CompiledBus
@@ -24,6 +23,7 @@ from holdfast.sim.driver import (
     tensor_range,
 )
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.random_graph import random_graph
 from tests.sim.small import flip_flop_bits, memory_bits
 
 CONFIG = AcceleratorConfig(

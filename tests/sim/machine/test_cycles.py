@@ -6,13 +6,13 @@ import torch
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.build import build_compiled
 from holdfast.sim.layers import golden_run, run_layers
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.machine.schedule import START_CYCLES
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.random_graph import random_graph
 
 
 def test_a_layer_that_fills_the_array_keeps_it_busy():

@@ -14,13 +14,13 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.port.uart_bridge import LINK_ADDRESS, UartBridge
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
-from holdfast.nn.networks.random_graph import random_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.driver import REGISTER, Accelerator
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.transport.base import BusError, Link
 from holdfast.sim.transport.serial import UartTransport, open_serial
+from tests.random_graph import random_graph
 from tests.sim.flipped_line import BITS, Session
 from tests.sim.simulated_line import SimulatedLine
 

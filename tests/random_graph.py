@@ -7,17 +7,14 @@ import torch
 
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.graph import Graph
+from holdfast.nn.networks.float import FloatNetwork, affine
+from holdfast.nn.networks.registry import network
+from holdfast.nn.networks.spec import Network, tensor_groups, weighted
 from holdfast.nn.operators.registry import operator
 from holdfast.nn.operators.scales import Encoding, Weights
 from holdfast.nn.quantization.clipping import best_clip, clips, encodings
 from holdfast.nn.quantization.guard_bounds import learn_bounds
 from holdfast.nn.quantization.lower import integer_graph
-
-from .float import FloatNetwork, affine
-from .registry import network
-from .spec import Network, tensor_groups, weighted
-
-__all__ = ["random_graph"]
 
 
 def random_graph(
