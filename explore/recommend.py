@@ -120,8 +120,8 @@ def explored(path: Path, budget: Budget) -> list[Candidate]:
     """
     name = printable(path)
     if not path.exists():
-        raise HoldfastError(f"there is no {name}; `nox -s explore` writes it.")
-    anew = "`nox -s explore` writes it anew."
+        raise HoldfastError(f"there is no {name}; `holdfast explore` writes it.")
+    anew = "`holdfast explore` writes it anew."
     try:
         summary = read_checked(path, "exploration")
     except HoldfastError as error:

@@ -142,7 +142,7 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
     """
     head = [
         "# Reference: what the host sees",
-        "Written by `nox -s generate` from `gen/layout.py`; "
+        "Written by `holdfast generate` from `gen/layout.py`; "
         f"[{header.removeprefix('../')}]({header}) is the same for C.",
     ]
     parts = (head, _addresses(), _registers(), _runs(), _formats(), _ports())
@@ -269,7 +269,7 @@ def _ports() -> list[str]:
             ((_bits(o, width), f"`{n}`", _LINK[n]) for n, (o, width) in LINK_BITS.items()),
         ),
         "### Checksum",
-        "`UartBridge(divisor, checksum=True)` (`nox -s generate -- --uart N --checksum`) knows the "
+        "`UartBridge(divisor, checksum=True)` (`holdfast generate --uart N --checksum`) knows the "
         "two `CHECKED` commands as well; their addresses increment. Their frames end in four more "
         "bytes, the CRC-32 (that of zlib and Ethernet) of all bytes before, lowest byte first. The "
         "words of a checked write wait in the bridge until the checksum has been found right, and "

@@ -42,7 +42,7 @@ def placed_clocks(folder: Path, config: AcceleratorConfig) -> dict[str, float]:
     Parameters
     ----------
     folder : Path
-        Where ``nox -s bitstream`` writes, by default ``build/bitstream``.
+        Where ``holdfast bitstream`` writes, by default ``build/bitstream``.
     """
     clocks = {}
     for path in sorted(folder.glob("*/summary.json")):

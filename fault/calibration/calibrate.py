@@ -1,4 +1,4 @@
-"""``nox -s calibrate``: a fault model for networks from a campaign, and what it predicts."""
+"""``holdfast calibrate``: a fault model for networks from a campaign, and what it predicts."""
 
 import sys
 from dataclasses import asdict

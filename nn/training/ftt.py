@@ -1,4 +1,4 @@
-"""``nox -s ftt``: fault-tolerant training against clean training, as FTT-NAS compares them.
+"""``holdfast ftt``: fault-tolerant training against clean training, as FTT-NAS compares them.
 
 Every network is trained in floating point, and from there three times in the same number of
 fake-quantized steps: clean, under MiBB, and under adSAF. Each of the three is evaluated under both

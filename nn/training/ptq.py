@@ -1,7 +1,8 @@
-"""``nox -s ptq``: accuracy of a float network after quantization without training, in integers.
+"""``holdfast ptq``: accuracy of a float network after quantization without training, in integers.
 
 Every way to clip activations, with weight scales per tensor and per channel, with multipliers and
-with shifts alone, at every width asked for. The float network is a checkpoint of ``nox -s train``.
+with shifts alone, at every width asked for. The float network is a checkpoint of
+``holdfast train``.
 """
 
 import itertools
@@ -43,7 +44,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     {shared.SETUP: "network_name checkpoint bits weight_bits act_bits seed", shared.RUN: "output"}
 )
 def ptq(
-    network_name: Annotated[str, options.text("As in nox -s train.", "--network")] = "resnet8",
+    network_name: Annotated[str, options.text("As in holdfast train.", "--network")] = "resnet8",
     checkpoint: Annotated[
         Path | None, options.path("Default: build/train/NETWORK_float.pt.")
     ] = None,

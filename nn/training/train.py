@@ -140,7 +140,7 @@ def _command(options: dict[str, Any]) -> str:
             value = without_folders(value)
         if value is not None:
             words.append(f"--{name.replace('_', '-')} {value}")
-    return f"nox -s train -- {' '.join(words)}"
+    return f"holdfast train {' '.join(words)}"
 
 
 if __name__ == "__main__":

@@ -310,15 +310,15 @@ def test_mistakes_in_a_study(place, capfd, tmp_path, text, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "there is no {path}; `nox -s explore` writes it."),
+        (None, "there is no {path}; `holdfast explore` writes it."),
         ("{", "exploration {path} is not valid JSON: "),
         (
             '{"format": 1, "check": "0"}',
             "exploration {path} is damaged: it does not match its check;",
         ),
-        ("[" * 5000, "exploration {path} is not valid JSON: it is nested too deep; `nox -s"),
-        ('{"format": 1, "points": []}', "{path} is damaged; `nox -s explore` writes it anew."),
-        ('{"format": 1, "points": [{}]}', "{path} is damaged; `nox -s explore` writes it anew."),
+        ("[" * 5000, "exploration {path} is not valid JSON: it is nested too deep; `holdfast"),
+        ('{"format": 1, "points": []}', "{path} is damaged; `holdfast explore` writes it anew."),
+        ('{"format": 1, "points": [{}]}', "{path} is damaged; `holdfast explore` writes it anew."),
         ('{"format": 0, "points": [1]}', "{path} is of another version"),
     ],
 )

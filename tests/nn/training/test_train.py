@@ -66,7 +66,7 @@ def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeyp
     assert (graph.act_bits, graph.weight_bits) == (4, 4)
     assert graph.macs == 442_368 // 2 + 640 // 2 + (12_501_632 - 442_368 - 640) // 4
     story = graph.provenance
-    assert story["command"].startswith("nox -s train -- --network resnet8 --width 0.5 --bits 4 ")
+    assert story["command"].startswith("holdfast train --network resnet8 --width 0.5 --bits 4 ")
     assert str(tmp_path) not in str(story)
     assert story["accuracy"]["integer"][0]["images"] == 32
     assert {"sources", "python", "torch", "brevitas", "numpy"} <= set(story["versions"])
