@@ -5,6 +5,7 @@ results = run_images(open_transport(link), program, images)
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,8 @@ class BoardResult:
         Of the accelerator's clock, from its own counter.
     seconds : float
         On the host's clock, image and answer included.
-    replaced : int
-        Values that the range guard replaced.
+    alarms : dict of int
+        What each of the accelerator's protections counted, by name.
     """
 
     chosen: int
@@ -68,7 +69,7 @@ class BoardResult:
     exact: bool
     cycles: int
     seconds: float
-    replaced: int
+    alarms: dict[str, int]
 
 
 def run_images(
@@ -90,7 +91,10 @@ def run_images(
     """
     golden = guard.golden(program.graph)
     accelerator = Accelerator(transport)
-    accelerator.guard(output=guard.output, input=guard.input, zero=guard.zero)
+    if guard.mode:
+        accelerator.switch(**guard.control)
+    else:
+        accelerator.guard(output=guard.output, input=guard.input, zero=guard.zero)
     accelerator.load(program)
     name = program.graph.nodes[-1].name
     for image in images:
@@ -102,7 +106,7 @@ def run_images(
         counters = accelerator.counters()
         yield BoardResult(
             int(found.argmax()), int(expected.argmax()), bool((found == expected).all()),
-            counters["cycles"], seconds, counters["guard_output"] + counters["guard_input"],
+            counters["cycles"], seconds, accelerator.alarms(),
         )  # fmt: skip
 
 
@@ -201,7 +205,10 @@ def run_command(
     speed = found.baud if baud is None else baud
     transport = open_transport(Link(port, chosen, speed, timeout, checksum))
     table = Table("image", "class", "label", "cycles", "ms", "host ms", "golden model")
+    if setting.on:
+        table.add_column("alarms")
     exact, kinds = 0, graph.classes
+    raised: Counter[str] = Counter()
     results = run_images(transport, program, pictures.images, setting)
     for number, result in enumerate(_closing(transport, results)):
         exact += result.exact
@@ -210,8 +217,13 @@ def run_command(
         table.add_row(
             str(number), class_name(result.chosen, kinds), label, f"{result.cycles:,}",
             f"{result.cycles / found.core_mhz / 1000:.2f}", f"{1000 * result.seconds:.0f}", told,
+            *([f"{sum(result.alarms.values()):,}"] if setting.on else []),
         )  # fmt: skip
+        raised.update(result.alarms)
     console.print(table)
+    if setting.on:
+        counts = ", ".join(f"{count:,} {name}" for name, count in raised.items())
+        console.print(f"Alarms: {counts}.")
     total = len(pictures.images)
     console.print(f"{exact} of {total} images agree with the golden model in every output.")
     return 0 if exact == total else _DISAGREES

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.base.text import shown
 from holdfast.gen.config import ROUNDINGS
-from holdfast.gen.layout import COUNTERS, DESCRIPTOR_STRIDE, MAGIC, Region, Status
-from holdfast.gen.protection.registry import alarms
+from holdfast.gen.layout import CONTROL, COUNTERS, DESCRIPTOR_STRIDE, MAGIC, Region, Status
+from holdfast.gen.protection.registry import PROTECTIONS, alarms
 from holdfast.gen.window import REGION_BITS, word_stride
 from holdfast.nn.compiler.program import Chunk, Program
 from holdfast.nn.graph.pixels import image_codes
@@ -31,7 +32,7 @@ from .registers import (
     check_status,
     control_word,
     offsets,
-    preparation_writes,
+    preparation,
     status_part,
     too_long,
 )
@@ -210,6 +211,7 @@ class Accelerator:
             )
         found.check_idle()
         self._program = None
+        found.at = offsets(config)
         for address, data in network_writes(program):
             try:
                 self._transport.write(address, data)
@@ -247,7 +249,20 @@ class Accelerator:
         self.switch(guard_output=output, guard_input=input, guard_zero=zero)
 
     def switch(self, **switches: bool) -> None:
-        """Switch protections, by the names of their switches, for the runs that follow."""
+        """Switch protections, by the names of their switches, for the runs that follow; those that
+        are not named are off.
+
+        Raises
+        ------
+        AcceleratorError
+            There is no such switch.
+        """
+        known = dict.fromkeys(name for kind in PROTECTIONS.values() for name in kind.switches)
+        for name in switches:
+            if name not in known:
+                raise AcceleratorError(
+                    f"there is no switch {shown(name)}; known are {', '.join(known)}."
+                )
         self._settings = switches
 
     def alarms(self) -> dict[str, int]:
@@ -256,9 +271,7 @@ class Accelerator:
         """
         if self._program is None:
             raise AcceleratorError("no network is loaded.")
-        at = offsets(self._program.config)
-        names = alarms(self._program.config)
-        return {n: int.from_bytes(self._transport.read(at[n], 4), "little") for n in names}
+        return {name: self._registers.read(name) for name in alarms(self._program.config)}
 
     def run(self, images: NDArray[np.integer]) -> NDArray[np.int8]:
         """Run the loaded network on images, one after the other, each with one start.
@@ -276,8 +289,8 @@ class Accelerator:
         Raises
         ------
         AcceleratorError
-            No network is loaded, the images have another shape, or a run ended badly: the network
-            has to be loaded again.
+            No network is loaded, the images have another shape, the accelerator lacks a switch that
+            is on, or a run ended badly: the network has to be loaded again.
         """
         program = self._program
         if program is None:
@@ -314,8 +327,14 @@ class Accelerator:
         registers.check_idle()
         self._write(image_writes(program, codes))
         self._earlier = Counter()
+        for name, on in self._settings.items():
+            if on and name not in CONTROL and name not in registers.at:
+                raise AcceleratorError(
+                    f"accelerator {program.config.name} has no switch {shown(name)}."
+                )
         if self.guarded or program.config.protections:
-            self._write(preparation_writes(program.config, self._settings))
+            for name, value in preparation(program.config, self._settings).items():
+                registers.set(name, value)
         parts = program.parts
         for number, (first, count) in enumerate(parts):
             if number:

@@ -103,6 +103,8 @@ class Registers:
         Whether the transport loses and changes nothing. Over others, everything is read back.
     array : tuple of int
         Rows, columns, activation bits, weight bits.
+    at : dict of int
+        Byte addresses by name; with `offsets` those of protections as well.
     widths : tuple of int
         Accumulator bits, multiplier bits, place in ``gen.config.ROUNDINGS``, kind of guard.
 
@@ -114,6 +116,7 @@ class Registers:
 
     def __init__(self, transport: Transport):
         self._transport = transport
+        self.at = REGISTER
         self.trusted: bool = getattr(transport, "checked", False)
         identity = self.read("id")
         if identity != MAGIC:
@@ -140,7 +143,7 @@ class Registers:
 
     def read(self, name: str) -> int:
         """A register's value."""
-        return int.from_bytes(self._transport.read(REGISTER[name], 4), "little")
+        return int.from_bytes(self._transport.read(self.at[name], 4), "little")
 
     def start_nothing(self) -> None:
         """A run of no descriptors, whose status no other run ends with: should the next start go
@@ -167,7 +170,7 @@ class Registers:
         where it has not.
         """
         if self.trusted or self.read(name) != value:
-            self._transport.write(REGISTER[name], value.to_bytes(4, "little"))
+            self._transport.write(self.at[name], value.to_bytes(4, "little"))
         if not self.trusted and (found := self.read(name)) != value:
             raise AcceleratorError(f"register {name} reads {found} after {value} was written.")
 

@@ -20,7 +20,8 @@ class Protection:
     ----------
     name : str
     modes : dict
-        By what ``--guard`` accepts, the switches that are on; others are off.
+        By what ``--guard`` accepts, one at a time, the switches that are on; others are off. A mode
+        may name switches of other protections, to be used together.
     switches, alarms : dict of str
         What each switch does, and what each alarm counts, by name.
     """

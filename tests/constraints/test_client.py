@@ -74,7 +74,7 @@ def test_a_network_of_any_number_of_classes(monkeypatch, capsys, classes):
     graph = SimpleNamespace(network="x", classes=classes, nodes=nodes)
     program = SimpleNamespace(graph=graph, resident=True)
     last = classes - 1
-    results = [client.BoardResult(last, 0, False, 1000, 0.1, 0)]
+    results = [client.BoardResult(last, 0, False, 1000, 0.1, {})]
     pictures = ImageSet("x", np.zeros((1, 3, 32, 32), np.uint8), np.array([last]))
     monkeypatch.setattr(client, "compile_graph", lambda *_, **__: program)
     monkeypatch.setattr(client, "read_images", lambda *_: pictures)

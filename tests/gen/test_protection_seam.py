@@ -1,5 +1,6 @@
 """A protection in one file: it lists itself and is generated, driven, switched and asked."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from holdfast.base.command import run
 from holdfast.base.errors import HoldfastError
+from holdfast.constraints import client
 from holdfast.fault.campaign.engine import Engine
 from holdfast.fault.injection.layerwise import inject
 from holdfast.fault.injection.session import RtlSession
@@ -21,11 +24,13 @@ from holdfast.gen.roles import Kind, Role
 from holdfast.gen.units.descriptor import Layer
 from holdfast.gen.verilog import emit
 from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.data.cifar import generated_images
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GOLDEN_SIDES, GUARD_OFF, GUARDS, named_guard
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel, build_compiled
-from holdfast.sim.driver import Accelerator
+from holdfast.sim.driver import Accelerator, AcceleratorError
 from holdfast.sim.netlist.netlist import Netlist
 from tests.fault.tiny import CONFIG, graph, images
 
@@ -151,13 +156,17 @@ class Struck(CompiledBus):
         return super().wait_interrupt(limit)
 
 
-@pytest.mark.long
-def test_the_driver_switches_it_and_reads_its_alarm_by_name(known, netlist):
-    program, image = compile_graph(graph(), PROTECTED), images()[:1]
-    bus = Struck(CompiledModel(netlist))
+def driven(netlist, config=PROTECTED, kind=Struck):
+    bus = kind(CompiledModel(netlist))
     bus.model.reset(3)
     accelerator = Accelerator(bus)
-    accelerator.load(program)
+    accelerator.load(compile_graph(graph(), config))
+    return bus, accelerator
+
+
+def test_the_driver_switches_it_and_reads_its_alarm_by_name(known, netlist):
+    image = images()[:1]
+    bus, accelerator = driven(netlist)
     expected = Golden(graph()).logits(image).flatten().tolist()
     accelerator.switch(layer_parity=True)
     assert accelerator.run(image.numpy()).flatten().tolist() == expected
@@ -169,6 +178,54 @@ def test_the_driver_switches_it_and_reads_its_alarm_by_name(known, netlist):
     accelerator.switch(layer_parity=False)
     accelerator.run(image.numpy())
     assert accelerator.alarms() == {"parity_errors": 0}
+
+
+def test_switches_are_not_misspelt(known, netlist):
+    with pytest.raises(AcceleratorError, match=r"^there is no switch 'layer_pairty'; known are "):
+        driven(netlist)[1].switch(layer_pairty=True)
+    _, accelerator = driven(netlist, CONFIG.with_(guard=False))
+    accelerator.switch(layer_parity=True)
+    with pytest.raises(AcceleratorError, match="accelerator 2x2_a8w8 has no switch 'layer_par"):
+        accelerator.run(images()[:1].numpy())
+
+
+class Losing(Struck):
+    """A line without checksums that loses what is written to the switch."""
+
+    checked = False
+
+    def write(self, address, data):
+        if address != 0x80:
+            super().write(address, data)
+
+
+def test_a_switch_is_read_back_where_writes_may_be_lost(known, netlist):
+    _, accelerator = driven(netlist, kind=Losing)
+    accelerator.switch(layer_parity=True)
+    with pytest.raises(AcceleratorError, match="register layer_parity reads 0 after 1 was written"):
+        accelerator.run(images()[:1].numpy())
+
+
+def test_a_board_runs_with_it(known, netlist, monkeypatch, capsys, tmp_path):
+    """``holdfast run`` switches the mode on, and tells what it counted."""
+    bus = Struck(CompiledModel(netlist))
+    bus.model.reset(3)
+    bus.register = descriptor_word(netlist, 0)
+    pictures = ImageSet("x", generated_images(2, 5).images[:, :, :4, :4].copy(), None)
+    (tmp_path / "chip.toml").write_text(PROTECTED.to_toml())
+    monkeypatch.setattr(client, "load_network", lambda name: graph())
+    monkeypatch.setattr(client, "check_network", lambda *given: None)
+    monkeypatch.setattr(client, "read_images", lambda *given: pictures)
+    monkeypatch.setattr(client, "open_transport", lambda link: bus)
+    arguments = ["--port", "x", "--config", str(tmp_path / "chip.toml")]
+    told = {}
+    for mode in ("parity", "off"):
+        monkeypatch.setattr("sys.argv", ["holdfast", "run", *arguments, "--guard", mode])
+        assert run(client.app) == 0
+        told[mode] = " ".join(capsys.readouterr().out.split())
+        assert "2 of 2 images agree" in told[mode]
+    counted = re.search(r"Alarms: ([0-9,]+) parity_errors\.", told["parity"])
+    assert int(counted[1].replace(",", "")) > FLAGS and "larms" not in told["off"]
 
 
 @pytest.mark.parametrize(("mode", "detected"), [("parity", True), ("off", False)])
