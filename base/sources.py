@@ -8,6 +8,8 @@ behind. Compiled code and scripts of a package count for each of its modules.
 
 import ast
 import hashlib
+import inspect
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -38,6 +40,23 @@ def source_hash(*modules: str, root: Path = _ROOT) -> str:
         content = path.read_bytes()
         found.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
         found.update(content)
+    return found.hexdigest()
+
+
+def outside_hash(*kinds: type) -> str:
+    """Hash of the files of classes, and of what these inherit from, that are not of Holdfast: a
+    user's own, which :func:`source_hash` does not know. A class without a file, such as a
+    notebook's, has another one each time.
+    """
+    found = hashlib.sha256()
+    for kind in dict.fromkeys(each for given in kinds for each in given.__mro__):
+        if kind.__module__.partition(".")[0] in (_NAME, "builtins", "abc"):
+            continue
+        try:
+            content = Path(inspect.getfile(kind)).read_bytes()
+        except (OSError, TypeError):
+            content = os.urandom(32)
+        found.update(f"{kind.__qualname__} {len(content)}\n".encode() + content)
     return found.hexdigest()
 
 

@@ -14,7 +14,7 @@ from holdfast.base.console import console
 from holdfast.base.errors import HoldfastError
 from holdfast.constraints.flow.build import build
 from holdfast.constraints.flow.vivado import project_command, run_project
-from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.configuration_file import read_configuration
 
 from .boards import Board, board_names, find_board
 
@@ -56,7 +56,7 @@ def bitstream(
         if checksum and not found.baud:
             raise HoldfastError(f"{found.title} has no serial port that could have a checksum.")
         found = replace(found, checksum=checksum)
-    chosen = AcceleratorConfig.from_toml(config) if config else found.config
+    chosen = read_configuration(config) if config else found.config
     folder = output / board
     with console.status(f"{found.title}, {chosen.name}") as status:
         summary = build(

@@ -23,7 +23,7 @@ from holdfast.base.console import console
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import read_bytes
 from holdfast.base.text import printable, reason
-from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.configuration_file import read_configuration
 from holdfast.nn import options as shared
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.program import Program
@@ -196,7 +196,7 @@ def run_command(
     found = find_board(board)
     if not found.baud and transport_name(port) == "serial":
         raise HoldfastError(f"{found.title} has no serial port; docs/boards.md has its driver.")
-    chosen = AcceleratorConfig.from_toml(config) if config else found.config
+    chosen = read_configuration(config) if config else found.config
     setting = named_guard(guard, chosen)
     program = compile_graph(load_network(model), chosen, parts=True)
     graph = program.graph

@@ -16,6 +16,7 @@ from holdfast.explore.measurements.networks import load
 from holdfast.fault.model.space import STRUCTURES
 from holdfast.fault.sampling.plan import MOST_FAULTS
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.configuration_file import checked
 from holdfast.nn.compiler.configuration import configuration
 from holdfast.nn.data.choice import MOST_IMAGES
 from holdfast.nn.graph.guard_modes import GUARDS
@@ -181,7 +182,7 @@ class Study:
             for text in self.arrays:
                 config = configuration(load(path), None, *_size(text))
                 for guard in self.guards:
-                    chosen = with_guard(config.with_(**self.accelerator), [guard])
+                    chosen = checked(with_guard(config.with_(**self.accelerator), [guard]))
                     yield Point(path, label, chosen, guard)
 
     def as_json(self) -> dict[str, Any]:

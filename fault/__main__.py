@@ -1,6 +1,7 @@
 """The campaign: faults in whole inferences, with statistics, a store and a report."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -14,13 +15,18 @@ from holdfast.fault.campaign.console import ConsoleObserver
 from holdfast.fault.campaign.pilot import METRICS
 from holdfast.fault.campaign.replay_upset import replay_upset
 from holdfast.fault.model.registry import fault_model
+from holdfast.fault.model.space import STRUCTURES
 from holdfast.fault.peers.shortcuts import Shortcuts
 from holdfast.fault.results.environment import Environment
-from holdfast.fault.sampling.sampler import Filters
+from holdfast.fault.sampling.sampler import Filters, check_known
 from holdfast.nn import options as shared
+from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.configuration import configuration
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.data.choice import images_for
+from holdfast.nn.graph.guard_modes import named_guard
 from holdfast.nn.graph.shipped import load_network
+from holdfast.sim.machine.schedule import Schedule
 
 from . import options as given
 
@@ -89,21 +95,25 @@ def campaign(
     shortcuts = Shortcuts(cycles, requantize)
     graph = load_network(network)
     chosen = configuration(graph, config, rows, cols)
+    guards = _guards(guard, comparison, stop_at)
+    filters = Filters(
+        options.words(structures), options.words(layers), options.words(phases), pattern,
+        tuple(given.element(name) for name in options.words(pes)),
+    )  # fmt: skip
+    _check(compile_graph(graph, chosen), guards, filters, shortcuts)
     settings = CampaignSettings(
-        graph, chosen, images_for(graph, data, images, seed),
-        _guards(guard, comparison, stop_at), faults, minimum, _share("--margin", margin), level,
-        stop_at=_share("--stop-at", stop_at), audit=options.share("--audit", audit, zero=True),
-        filters=Filters(
-            options.words(structures), options.words(layers), options.words(phases), pattern,
-            tuple(given.element(name) for name in options.words(pes)),
-        ),
+        guards=guards, faults=faults, minimum=minimum, margin=_share("--margin", margin),
+        confidence=level, stop_at=_share("--stop-at", stop_at),
+        audit=options.share("--audit", audit, zero=True), filters=filters,
         model=fault_model(bits, stuck, duration), shortcuts=shortcuts, patterns=patterns,
         pilot=pilot, metric=metric, seed=seed,
         unit=unit, against=tuple(Path(name) for name in options.words(against)),
         rates=given.rates(fit),
         environment=Environment.read(environment) if environment else None,
         processes=processes, scheduler=scheduler,
-        command=repeated("campaign"),
+        command=repeated("campaign"), graph=graph, config=chosen,
+        # The last, since it takes its time.
+        images=images_for(graph, data, images, seed),
     )  # fmt: skip
     told = ConsoleObserver()
     prepared = prepare(settings, told)
@@ -117,6 +127,14 @@ def campaign(
     result = run_campaign(prepared, folder, told)
     told.compared(result)
     return 1 if result.disagrees else 0
+
+
+def _check(program: Program, guards: Sequence[str], filters: Filters, shortcuts: Shortcuts) -> None:
+    """Raises a HoldfastError where a name does not exist."""
+    for name in guards:
+        named_guard(name, program.config)
+    check_known("structure", filters.structures, STRUCTURES)
+    shortcuts.sampler(Schedule(program), filters)
 
 
 def _share(name: str, text: str) -> float:

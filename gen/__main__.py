@@ -13,7 +13,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import make_folder, write_atomically
 from holdfast.base.progress import tracked
 
-from .config import AcceleratorConfig
+from .configuration_file import read_configuration
 from .documents import DOCUMENTS, c_header, reference
 from .verilog import REFERENCES, check_name, emit
 
@@ -52,7 +52,7 @@ def generate(
             raise HoldfastError(f"{option} needs --config.")
     module = "holdfast" if name is None else name
     check_name(module)
-    wanted = {module: AcceleratorConfig.from_toml(config)} if config else REFERENCES
+    wanted = {module: read_configuration(config)} if config else REFERENCES
     if checksum and uart is None:
         raise HoldfastError("--checksum needs --uart.")
     folder = output or Path("rtl")

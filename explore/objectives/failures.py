@@ -58,8 +58,17 @@ class Failures(Objective):
 
 
 def _of_one_netlist(settings: tuple[str, ...], chosen: str) -> tuple[str, ...]:
-    """Returns the settings that share a campaign: no accelerator has learnt and fixed bounds."""
-    learnt = tuple(name for name in settings if not GUARDS[name].fixed)
-    if GUARDS[chosen].fixed or learnt == ("off",):
-        return tuple(name for name in settings if name == "off" or GUARDS[name].fixed)
-    return learnt
+    """Returns the settings that share a campaign: those of the protection that is chosen, and
+    ``off``, which is measured on the accelerator with learnt bounds where there is one.
+    """
+    others = [name for name in settings if name != "off"]
+    if chosen == "off":
+        chosen = min(others, key=lambda name: _protection(name) != "learnt", default="off")
+    wanted = _protection(chosen)
+    return tuple(name for name in settings if name == "off" or _protection(name) == wanted)
+
+
+def _protection(setting: str) -> str:
+    """Names what does a setting; no netlist has learnt and fixed bounds."""
+    guard = GUARDS[setting]
+    return guard.protection.name if guard.protection else "fixed" if guard.fixed else "learnt"

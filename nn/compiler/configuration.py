@@ -4,6 +4,7 @@ from pathlib import Path
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.configuration_file import read_configuration
 from holdfast.nn.graph.graph import Graph
 
 
@@ -29,7 +30,7 @@ def configuration(
             raise HoldfastError(
                 "the configuration already says rows and cols; give one or the other."
             )
-        return AcceleratorConfig.from_toml(path)
+        return read_configuration(path)
     need = max(graph.accumulator_bits(node) for node in graph.weighted())
     return AcceleratorConfig(
         rows=8 if rows is None else rows,

@@ -29,7 +29,7 @@ _BY_TEMPLATE = {"structure": np.integer, "kind": np.integer, "code": np.bool_, "
 _BY_ELEMENT = ("channel", "y", "x", "golden", "change")
 _WIDTHS = {"act_bits": (2, 8), "weight_bits": (2, 8), "acc_bits": (8, 32)}
 _ARRAY = {"rows": (1, 16), "cols": (1, 16), "acc_depth": (1, 1 << 12)}
-_GUARD = {"output", "input", "zero", "fixed"}
+_GUARD = {"output": bool, "input": bool, "zero": bool, "fixed": bool, "mode": str}
 _SIDE = 1 << 16
 _MANY = 1 << 53
 
@@ -84,15 +84,16 @@ def _check_header(header: Mapping[str, Any]) -> None:
     for name, (low, high) in _WIDTHS.items():
         value = header[name]
         _need(_is_whole(value, low, high), f"{name} must be {low} to {high}", value)
-    for name, known in (("array", set(_ARRAY)), ("guard", _GUARD)):
+    for name, known in (("array", set(_ARRAY)), ("guard", set(_GUARD))):
         value = header[name]
         _need(isinstance(value, dict) and set(value) <= known,
               f"its {name} must hold {', '.join(sorted(known))}", value)  # fmt: skip
     for name, (low, high) in _ARRAY.items():
         value = header["array"].get(name)
         _need(_is_whole(value, low, high), f"{name} of its array must be {low} to {high}", value)
-    _need(all(isinstance(v, bool) for v in header["guard"].values()),
-          "settings of its guard must be true or false", header["guard"])  # fmt: skip
+    _need(all(isinstance(v, _GUARD[name]) for name, v in header["guard"].items()),
+          "settings of its guard must be true or false, its mode a text",
+          header["guard"])  # fmt: skip
     provenance = header["provenance"]
     _need(isinstance(provenance, dict) and is_plain(provenance),
           "its provenance must be a flat JSON object", provenance)  # fmt: skip

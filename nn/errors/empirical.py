@@ -66,7 +66,7 @@ class Calibration:
     act_bits: int
     weight_bits: int
     acc_bits: int
-    guard: dict[str, bool]
+    guard: dict[str, bool | str]
     provenance: dict[str, Any]
 
     @property

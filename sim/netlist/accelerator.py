@@ -7,9 +7,11 @@ from importlib import metadata
 from pathlib import Path
 
 from holdfast.base.files import read_bytes
-from holdfast.base.sources import source_hash
+from holdfast.base.sources import outside_hash, source_hash
 from holdfast.gen.accelerator import Accelerator
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.dataflow.registry import dataflow
+from holdfast.gen.protection.registry import protections
 from holdfast.sim.tools import yosys_version
 from holdfast.sim.verilate import cached
 
@@ -23,6 +25,7 @@ def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
     """The flattened netlist of ``Accelerator(config)``, kept in ``build/cache``."""
     key = [repr(config), yosys_version(), metadata.version("amaranth")]
     key.append(source_hash("holdfast.sim.netlist.accelerator"))
+    key.append(outside_hash(dataflow(config), *protections(config)))
 
     def make(folder: Path) -> None:
         netlist = Netlist.of(Accelerator(config), TOP)

@@ -1,11 +1,14 @@
 """Sources are found from the imports, and every one of them counts."""
 
+import importlib
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from holdfast.base.sources import source_hash, sources
+from holdfast.base.sources import outside_hash, source_hash, sources
+from holdfast.gen.dataflow.weight_stationary import StationaryLatencies
 
 ROOT = Path(__file__).parents[2]
 TREE = {
@@ -118,3 +121,23 @@ def test_our_own_tree_is_the_same_elsewhere(tmp_path):
     assert source_hash("holdfast.fault.campaign.workers", root=tmp_path) != source_hash(
         "holdfast.fault.campaign.workers"
     )
+
+
+def test_a_class_of_ones_own_counts_with_what_it_inherits_from(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def made(base, kind):
+        (tmp_path / "own_base.py").write_text(f"class Base:\n    value = {base}\n")
+        (tmp_path / "own_kind.py").write_text(
+            f"from own_base import Base\n\nclass Kind(Base):\n    value = {kind}\n"
+        )
+        for name in ("own_base", "own_kind"):
+            sys.modules.pop(name, None)
+        return outside_hash(importlib.import_module("own_kind").Kind)
+
+    assert made(1, 2) == made(1, 2)
+    assert len({made(1, 2), made(1, 3), made(3, 2)}) == 3
+    assert outside_hash() == outside_hash(StationaryLatencies)
+    names = {"__name__": "nowhere"}
+    exec("class Kind: pass", names)
+    assert outside_hash(names["Kind"]) != outside_hash(names["Kind"])

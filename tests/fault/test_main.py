@@ -280,6 +280,17 @@ def test_mistakes_are_one_sentence_and_write_nothing(files, command, options, me
     assert not files.store.exists()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--guard", "on"), ("--structures", "wieght"), ("--layers", "x"), ("--phases", "strem"),
+     ("--stop-at", "x"), ("--fit", "memory=1"), ("--pes", "3"), ("--duration", "5")],
+)  # fmt: skip
+def test_mistakes_are_told_before_images_are_read(command, options, monkeypatch):
+    monkeypatch.setattr(campaign, "images_for", lambda *given: 1 / 0)
+    code, _, told = command(*options)
+    assert code == 2 and told.count("\n") == 1
+
+
 def test_images_of_another_size(files, command, monkeypatch):
     monkeypatch.setattr(choice, "chosen_images", files.images)
     assert command()[::2] == (

@@ -3,6 +3,8 @@
 import pytest
 
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.dataflow.registry import DATAFLOWS
+from holdfast.gen.dataflow.weight_stationary import WeightStationary
 from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests.sim.small import flip_flop_bits, memory_bits
@@ -35,3 +37,23 @@ def test_every_bit_of_an_accelerator_flips_and_reads_back():
     weights = CONFIG.weight_bits * CONFIG.cols * CONFIG.weight_depth
     activations = CONFIG.act_bits * CONFIG.word_lanes * CONFIG.act_depth * CONFIG.act_banks
     assert memory_bits(netlist) > weights + activations
+
+
+def test_a_dataflow_of_ones_own_is_in_the_key(monkeypatch):
+    keys = []
+
+    def remembered(kind, key, make):
+        keys.append(key)
+        raise InterruptedError
+
+    monkeypatch.setattr("holdfast.sim.netlist.accelerator.cached", remembered)
+    monkeypatch.setitem(DATAFLOWS, "own", type("Own", (WeightStationary,), {}))
+    for digest in ("1", "1", "2"):
+        monkeypatch.setattr(
+            "holdfast.sim.netlist.accelerator.outside_hash",
+            lambda *kinds, digest=digest: f"{[kind.__name__ for kind in kinds]} {digest}",
+        )
+        with pytest.raises(InterruptedError):
+            accelerator_netlist(CONFIG.with_(dataflow="own"))
+    assert keys[0] == keys[1] != keys[2]
+    assert "['Own', 'LearntGuard'] 2" in keys[2]
