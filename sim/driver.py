@@ -26,37 +26,14 @@ from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.transport.base import AccessRefused, Transport
 
 from .registers import (
-    REGISTER,
     AcceleratorError,
     Registers,
     check_status,
-    control_word,
     offsets,
     preparation,
     status_part,
     too_long,
 )
-
-__all__ = [
-    "REGISTER",
-    "Accelerator",
-    "AcceleratorError",
-    "Load",
-    "Write",
-    "check_status",
-    "chunk_writes",
-    "control_word",
-    "descriptor_write",
-    "image_writes",
-    "lanes_from_bytes",
-    "lanes_to_bytes",
-    "loads",
-    "network_writes",
-    "region",
-    "status_part",
-    "tensor_range",
-    "tensor_writes",
-]
 
 _PER_START = ("cycles", *COUNTERS)
 _COUNTED = (*_PER_START, "guard_output", "guard_input")

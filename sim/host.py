@@ -19,7 +19,8 @@ from holdfast.nn.compiler.program import Program, Step
 from holdfast.sim.transport.base import BusError
 
 from . import driver
-from .driver import REGISTER, Write
+from .driver import Write
+from .registers import REGISTER, control_word, status_part
 
 T = TypeVar("T")
 
@@ -120,7 +121,7 @@ class Host:
             await self.write_register("ready", early[-1].ready)
         await self.write_register("first", step.first)
         await self.write_register("count", step.count)
-        word = driver.control_word(start=True, interrupt=True, **settings)
+        word = control_word(start=True, interrupt=True, **settings)
         await self.port.post(REGISTER["control"], word)
         begin = self.port.cycles
         # The interrupt of the run before goes down one cycle after the start is accepted.
@@ -138,8 +139,8 @@ class Host:
         """Polls until the run has reached a descriptor or has ended."""
         while self.port.cycles < begin + limit:
             status = await self.read_register("status")
-            reached = driver.status_part(status, "index") >= index
-            if reached or not driver.status_part(status, "busy"):
+            reached = status_part(status, "index") >= index
+            if reached or not status_part(status, "busy"):
                 return
         raise _too_long(step, limit)
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from holdfast.gen.layout import COUNTERS
 from holdfast.nn.compiler.program import Program, Step
 
-from .driver import check_status
 from .host import Host
-from .registers import preparation_writes
+from .registers import check_status, preparation_writes
 
 _GUARD = ("guard_output", "guard_input")
 

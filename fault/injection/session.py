@@ -24,18 +24,17 @@ from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GuardSettings, check_guard
 from holdfast.sim.compiled.bus import BusError, CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
-from holdfast.sim.driver import (
-    REGISTER,
-    Accelerator,
-    control_word,
-    image_writes,
-    lanes_from_bytes,
-    status_part,
-    tensor_range,
-)
+from holdfast.sim.driver import Accelerator, image_writes, lanes_from_bytes, tensor_range
 from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.netlist.netlist import Netlist
-from holdfast.sim.registers import alarm_registers, offsets, preparation
+from holdfast.sim.registers import (
+    REGISTER,
+    alarm_registers,
+    control_word,
+    offsets,
+    preparation,
+    status_part,
+)
 
 from .lockstep import LockstepRun
 from .trace import RunEnd, Trace

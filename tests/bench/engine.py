@@ -14,8 +14,9 @@ from typing import Any
 from holdfast.sim.compiled.build import compile_model, compiled_flags
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
-from holdfast.sim.driver import REGISTER, Accelerator, control_word
+from holdfast.sim.driver import Accelerator
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.registers import REGISTER, control_word
 from holdfast.sim.verilate import compile_sources, link
 
 from .networks import Network, fit

@@ -61,7 +61,7 @@ def test_wrong_configuration(port, monkeypatch, capsys, tmp_path):
 
 @pytest.mark.slow
 def test_other_version(port, monkeypatch, capsys):
-    monkeypatch.setattr("holdfast.sim.driver.INTERFACE", 0x1234)
+    monkeypatch.setattr("holdfast.sim.registers.INTERFACE", 0x1234)
     assert holdfast(monkeypatch, "--board", "ulx3s", "--port", port) == 2
     error = capsys.readouterr().err
     assert "this client's of 0x1234; make both with the same version of Holdfast." in error

@@ -18,8 +18,9 @@ from holdfast.gen.layout import Region
 from holdfast.nn.compiler.program import Program, Step
 from holdfast.sim.cocotb.build import parameters, write_results
 from holdfast.sim.cocotb.host import start_host
-from holdfast.sim.driver import check_status, lanes_to_bytes, region
+from holdfast.sim.driver import lanes_to_bytes, region
 from holdfast.sim.host import Host
+from holdfast.sim.registers import check_status
 
 LIMIT = 200_000
 

@@ -27,13 +27,13 @@ from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.build import build_compiled
 from holdfast.sim.compiled.host import compiled_host
 from holdfast.sim.compiled.model import CompiledModel
-from holdfast.sim.driver import REGISTER, control_word
 from holdfast.sim.host import complete
 from holdfast.sim.layers import golden_run, run_layers
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.machine.schedule import START_CYCLES, TIMELINES, Schedule
 from holdfast.sim.machine.stationary import StationaryTimeline
 from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.registers import REGISTER, control_word
 from tests.random_graph import random_graph
 
 CONFIG = AcceleratorConfig(

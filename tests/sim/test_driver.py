@@ -21,10 +21,11 @@ from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
-from holdfast.sim.driver import REGISTER, Accelerator, AcceleratorError, check_status, control_word
+from holdfast.sim.driver import Accelerator
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.registers import REGISTER, AcceleratorError, check_status, control_word
 from holdfast.sim.transport.base import AccessRefused, BusError, Link
 from holdfast.sim.transport.serial import UartTransport, open_serial
 from tests.random_graph import random_graph

@@ -18,17 +18,9 @@ from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.bus import CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
-from holdfast.sim.driver import (
-    REGISTER,
-    Accelerator,
-    AcceleratorError,
-    check_status,
-    control_word,
-    image_writes,
-    region,
-    tensor_range,
-)
+from holdfast.sim.driver import Accelerator, image_writes, region, tensor_range
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.registers import REGISTER, AcceleratorError, check_status, control_word
 from holdfast.sim.transport.base import AccessRefused
 from tests.random_graph import random_graph
 

@@ -19,14 +19,8 @@ from holdfast.gen.layout import MAGIC, Status
 from holdfast.gen.verilog import REFERENCES, emit
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
-from holdfast.sim.driver import (
-    REGISTER,
-    control_word,
-    image_writes,
-    lanes_from_bytes,
-    network_writes,
-    tensor_range,
-)
+from holdfast.sim.driver import image_writes, lanes_from_bytes, network_writes, tensor_range
+from holdfast.sim.registers import REGISTER, control_word
 from tests import reference
 from tests.sim.small_graphs import small_graph
 

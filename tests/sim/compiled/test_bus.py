@@ -13,16 +13,9 @@ from holdfast.nn.networks.spec import Network
 from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
 from holdfast.sim.compiled.bus import BusError, CompiledBus
 from holdfast.sim.compiled.model import CompiledModel
-from holdfast.sim.driver import (
-    REGISTER,
-    control_word,
-    image_writes,
-    lanes_from_bytes,
-    network_writes,
-    region,
-    tensor_range,
-)
+from holdfast.sim.driver import image_writes, lanes_from_bytes, network_writes, region, tensor_range
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from holdfast.sim.registers import REGISTER, control_word
 from tests.random_graph import random_graph
 from tests.sim.small import flip_flop_bits, memory_bits
 

@@ -16,8 +16,9 @@ from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.compiled.model import CompiledModel
-from holdfast.sim.driver import REGISTER, Accelerator
+from holdfast.sim.driver import Accelerator
 from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.registers import REGISTER
 from holdfast.sim.transport.base import BusError, Link
 from holdfast.sim.transport.serial import UartTransport, open_serial
 from tests.random_graph import random_graph
