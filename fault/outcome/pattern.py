@@ -63,14 +63,7 @@ class Pattern:
 
     def columns(self) -> dict[str, object]:
         """Returns the pattern as it is stored (`fault.campaign.shard.PATTERN_SCHEMA`)."""
-        return {
-            "tensor": self.tensor,
-            "domain": self.domain,
-            "elements": self.elements,
-            "golden": self.golden,
-            "faulty": self.faulty,
-            "gain": self.gain,
-        }
+        return dict(vars(self))
 
     @classmethod
     def of_sums(cls, tensor: str, changes: list[SumChange]) -> "Pattern | None":
