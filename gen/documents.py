@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from holdfast.gen.port.uart_bridge import LINK_ADDRESS, LINK_BITS, Command
+from holdfast.gen.protection.registry import ADDED_REGISTERS
 
 from .layout import (
     ADDRESS_BITS,
@@ -192,6 +193,22 @@ def _registers() -> list[str]:
             ),
         ),
         "After an error the accelerator is idle and takes the next start.",
+        "### Registers of added protections",
+        "Names in `protections` of the configuration add hardware that finds or repairs errors. "
+        "Holdfast comes with the range guard alone, whose registers are above; CONTRIBUTING.md "
+        "says how to add another. Such a protection has registers of its own, of four bytes each, "
+        f"from `0x{ADDED_REGISTERS:02X}` on: its switches, then its alarms, in the order in which "
+        "it names them. Several protections follow one another, in the order in which the registry "
+        "lists them.",
+        _table(
+            ("register", "access", "meaning"),
+            (
+                ("a switch", "rw", "bit 0 switches it on; 0 after reset, fixed during a run"),
+                ("an alarm", "rw", "what it has counted, 32 bits; any write clears"),
+            ),
+        ),
+        "Other accelerators refuse these addresses. In Python, `sim.registers.offsets(config)` "
+        "gives the address of every register by name.",
     ]
 
 
