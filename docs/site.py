@@ -1,4 +1,4 @@
-"""Hooks of the site: the notebook becomes a page, links to files outside of the pages plain text."""
+"""Hooks of the site: the notebook becomes a page, links out of the pages become plain text."""
 
 import json
 import re

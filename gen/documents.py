@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from holdfast.gen.port.uart_bridge import LINK_ADDRESS, LINK_BITS, Command
-from holdfast.gen.protection.registry import ADDED_REGISTERS
+from holdfast.gen.protection.registry import ADDED_FROM
 
 from .layout import (
     ADDRESS_BITS,
@@ -197,7 +197,7 @@ def _registers() -> list[str]:
         "Names in `protections` of the configuration add hardware that finds or repairs errors. "
         "Holdfast comes with the range guard alone, whose registers are above; CONTRIBUTING.md "
         "says how to add another. Such a protection has registers of its own, of four bytes each, "
-        f"from `0x{ADDED_REGISTERS:02X}` on: its switches, then its alarms, in the order in which "
+        f"from `0x{ADDED_FROM:02X}` on: its switches, then its alarms, in the order in which "
         "it names them. Several protections follow one another, in the order in which the registry "
         "lists them.",
         _table(

@@ -10,7 +10,7 @@ from .guards import FixedGuard, LearntGuard
 
 PROTECTIONS: dict[str, type[Protection]] = {kind.name: kind for kind in (LearntGuard, FixedGuard)}
 
-ADDED_REGISTERS = 0x80
+ADDED_FROM = 0x80
 """Byte offset of the first register that a protection adds."""
 
 
@@ -52,5 +52,5 @@ def added_registers(config: AcceleratorConfig) -> tuple[Register, ...]:
         meanings |= {name: f"{text}; any write clears" for name, text in kind.alarms.items()}
     own = [(name, text) for name, text in meanings.items() if name not in fixed]
     return tuple(
-        Register(name, ADDED_REGISTERS + 4 * index, "rw", text) for index, (name, text) in enumerate(own)
+        Register(name, ADDED_FROM + 4 * index, "rw", text) for index, (name, text) in enumerate(own)
     )
