@@ -12,9 +12,14 @@ inverted. In some cycles the next value of another register, a write to a memory
 read or the interrupt differs: there it is *seen*. In some its own next value does not differ: there
 it is *written*. All cycles are evaluated at once (`sim.netlist.bitwise`), and nothing
 is assumed about what the registers are for.
+
+Some registers *follow*: they are loaded in every cycle, and reach no other follower. One that
+follows a wrong bit differs a cycle later, and is as wrong as the bit. That is seen only where any
+wrong value of it, whatever else the bit does, may reach something. So such a bit is injected a
+cycle before it is seen: then what follows it is wrong too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,14 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.base.files import write_atomically
-from holdfast.fault.injection.lockstep import FREE, LockstepRun
+from holdfast.fault.injection.lockstep import LockstepRun
 from holdfast.fault.model.fault import Fault
-from holdfast.gen.roles import Role
-from holdfast.sim.netlist.bitwise import Logic, Net
+from holdfast.sim.netlist.bitwise import Net
 from holdfast.sim.netlist.netlist import Netlist
-from holdfast.sim.netlist.rtlil import Cell, parse_module
 
 from .effect import Effect
+from .register_logic import RegisterLogic
 from .resolver import Decision, Later
 
 __all__ = ["FirstUse", "LivenessTable"]
@@ -41,7 +45,6 @@ _STATES = 100 << 20
 """Bytes of golden states that are held at once."""
 _SETTLE = 16
 """Cycles in which the hidden registers take what follows from all others."""
-_INTERRUPT = "interrupt"
 
 
 class FirstUse(NamedTuple):
@@ -112,12 +115,14 @@ class LivenessTable:
             head = int(self.ended[row, first])
         low = head & -head
         moment = 8 * first + low.bit_length() - 1
-        return FirstUse("seen" if int(self.seen[row, first]) & low else "written", moment)
+        if int(self.seen[row, first]) & low:
+            return FirstUse("seen", max(cycle, moment - 1))
+        return FirstUse("written", moment)
 
     @classmethod
     def of(cls, netlist: Netlist, lockstep: LockstepRun, names: Iterable[str]) -> "LivenessTable":
         """Analyse registers."""
-        analysis = _Analysis(netlist, names)
+        analysis = RegisterLogic(netlist, names)
         cycles = lockstep.golden.cycles
         length = max(1024, _STATES // lockstep.state_bytes)
         probe = analysis.between(lockstep, analysis.bits, cycles // 4, cycles // 4 + _PROBE)
@@ -161,209 +166,3 @@ class LivenessTable:
         seen, ended = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("seen", "ended"))
         hidden = frozenset((folder / "hidden.txt").read_text(encoding="utf-8").split())
         return cls(rows, seen, ended, hidden, cycles)
-
-
-class _Analysis:
-    """The logic that some registers reach."""
-
-    def __init__(self, netlist: Netlist, names: Iterable[str]):
-        self._logic = logic = Logic(parse_module(netlist.rtlil))
-        self._registers = {logic.pin(cell, "\\Q")[0][0]: cell for cell in logic.registers}
-        self._free = {*netlist.names(*FREE)}
-        self._guards = {*netlist.names(Role.GUARD_COUNTER)}
-        sinks = self._sinks(netlist)
-        followed = {logic.pin(cell, "\\Q")[0][0] for cell in self._followed}
-        self.hidden = frozenset(self._registers.keys() - followed - self._free)
-        self.bits: list[Net] = [
-            net
-            for name in names
-            if name in followed and self._can_keep(self._registers[name])
-            for net in logic.pin(self._registers[name], "\\Q")
-        ]
-        # Cells that a bit reaches and that something reads which matters.
-        matters = set(logic.sources(sinks))
-        self._within = matters.intersection(logic.fan_out(self.bits))
-        touched = set(self.bits)
-        needed = {*self.bits, self._interrupt}
-        for number in self._within:
-            touched.update(logic.pin(logic.cells[number], "\\Y"))
-            needed.update(logic.inputs(logic.cells[number]))
-        self._next: dict[Net, list[tuple[Cell, int]]] = {}
-        """Bits of registers whose next value a net can change."""
-        self._ports: dict[Net, list[Cell]] = {}
-        """Memory ports that it can change."""
-        for cell in self._followed:
-            enable = logic.pin(cell, "\\EN")
-            pins = zip(logic.pin(cell, "\\D"), logic.pin(cell, "\\Q"), strict=True)
-            for place, (data, now) in enumerate(pins):
-                hit = touched.intersection([data, *enable, *([now] if enable else [])])
-                for net in hit:
-                    self._next.setdefault(net, []).append((cell, place))
-                if hit:
-                    needed.update([data, *enable, now])
-        for cell in self._accesses:
-            nets = logic.inputs(cell)
-            for net in touched.intersection(nets):
-                self._ports.setdefault(net, []).append(cell)
-                needed.update(nets)
-        self._cells = logic.sources(needed)
-        inputs = {net for number in self._cells for net in logic.inputs(logic.cells[number])}
-        driven = {net for number in self._cells for net in logic.pin(logic.cells[number], "\\Y")}
-        self._given = (needed | inputs) - driven - {("0", 0), ("1", 0)}
-
-    def _sinks(self, netlist: Netlist) -> set[Net]:
-        """Nets whose change is seen: inputs of registers and memories that matter, the interrupt.
-
-        A register does not matter if only the port's data can show it, and it is a counter, is
-        loaded in every cycle, or is read by nothing but the port.
-        """
-        logic = self._logic
-        self._interrupt = logic.net(_INTERRUPT)
-        handshake = {
-            logic.net(port.name)
-            for port in netlist.ports
-            if port.direction == "output" and port.name.endswith(("valid", "ready"))
-        }
-        reads: dict[Net, Cell] = {
-            net: cell for cell in logic.memory_reads for net in logic.pin(cell, "\\DATA")
-        }
-        self._followed: list[Cell] = []
-        self._accesses: list[Cell] = list(logic.memory_writes)
-        nets = {self._interrupt, *handshake}
-        for cell in logic.memory_writes:
-            nets.update(logic.inputs(cell))
-        rest = dict(self._registers)
-        done: set[str] = set()
-        found: set[Net] = set()
-        while True:
-            todo = nets - found
-            found |= todo
-            reached = {net for n in logic.sources(todo) for net in logic.inputs(logic.cells[n])}
-            nets = set()
-            for net in reached | todo:
-                if net in reads and reads[net].name not in done:
-                    done.add(reads[net].name)
-                    self._accesses.append(reads[net])
-                    nets.update(logic.inputs(reads[net]))
-                if net[0] in rest:
-                    cell = rest.pop(net[0])
-                    self._followed.append(cell)
-                    nets.update(logic.inputs(cell))
-            if nets - found:
-                continue
-            kept = self._remembering(rest)
-            if not kept:
-                return found
-            for name in kept:
-                cell = rest.pop(name)
-                self._followed.append(cell)
-                nets.update(logic.inputs(cell))
-
-    def _remembering(self, rest: Mapping[str, Cell]) -> list[str]:
-        """Returns those that matter of the registers that only the port's data can show."""
-        logic = self._logic
-        readers: dict[str, set[str]] = {}
-        for reader in (*rest.values(), *logic.memory_reads):
-            inputs = logic.inputs(reader)
-            inputs += [net for n in logic.sources(inputs) for net in logic.inputs(logic.cells[n])]
-            for name, _ in inputs:
-                readers.setdefault(name, set()).add(reader.name)
-
-        def matters(name: str, cell: Cell) -> bool:
-            by = readers.get(name, set())
-            return name not in self._free and cell.name in by and len(by) > 1
-
-        return [n for n, cell in rest.items() if n in self._guards or matters(n, cell)]
-
-    def _can_keep(self, cell: Cell) -> bool:
-        """Tells whether the next value may be the present one."""
-        logic = self._logic
-        if cell.type == "$dffe":
-            return True
-        now, data = set(logic.pin(cell, "\\Q")), logic.pin(cell, "\\D")
-        reached = {net for n in logic.sources(data) for net in logic.inputs(logic.cells[n])}
-        return bool(now.intersection(reached.union(data)))
-
-    def between(
-        self, lockstep: LockstepRun, bits: Iterable[Net], begin: int, end: int
-    ) -> dict[Net, tuple[int, int]]:
-        """Returns the cycles of bits from ``begin`` to ``end`` in which each is seen, and after
-        which it is still wrong.
-        """
-        end = min(end, lockstep.golden.cycles)
-        values, ones = self.golden(lockstep, begin, end), (1 << end - begin) - 1
-        return {bit: self.next(bit, values, ones) for bit in bits}
-
-    def golden(self, lockstep: LockstepRun, begin: int, end: int) -> dict[Net, int]:
-        """Golden waveforms of all that is needed, from a cycle on."""
-        states = lockstep.states(begin, end)
-        values: dict[Net, int] = {}
-        columns: dict[int, NDArray[np.uint8]] = {}
-        for name, bit in self._given:
-            place = lockstep.place(name, bit)
-            if place is None:
-                continue
-            byte, shift = place
-            if byte not in columns:
-                columns[byte] = np.ascontiguousarray(states[:, byte])
-            wave = np.packbits(columns[byte] >> shift & 1, bitorder="little")
-            values[name, bit] = int.from_bytes(wave.tobytes(), "little")
-        self._logic.evaluate(self._cells, values, (1 << end - begin) - 1)
-        return values
-
-    def next(self, bit: Net, values: dict[Net, int], ones: int) -> tuple[int, int]:
-        """Cycles in which a wrong bit is seen, and those after which it is still wrong."""
-        changed, seen = self._logic.spread({bit: values[bit] ^ ones}, values, ones, self._within)
-        kept = 0
-        following = {
-            (id(cell), place): cell for net in changed for cell, place in self._next.get(net, ())
-        }
-        for (_, place), cell in following.items():
-            differs, unknown = self._next_differs(cell, place, values, changed, ones)
-            seen |= unknown
-            if self._logic.pin(cell, "\\Q")[place] == bit:
-                kept = differs
-            else:
-                seen |= differs
-        ports = {id(port): port for net in changed for port in self._ports.get(net, ())}
-        for port in ports.values():
-            seen |= self._access_differs(port, values, changed, ones)
-        return seen | self._logic.differences([self._interrupt], values, changed), kept
-
-    def _next_differs(
-        self, cell: Cell, place: int, values: dict[Net, int], changed: dict[Net, int], ones: int
-    ) -> tuple[int, int]:
-        """Cycles after which a register's bit differs, and those after which it may."""
-        data, now = (self._logic.pin(cell, pin)[place] for pin in ("\\D", "\\Q"))
-        if cell.type == "$dff":
-            return self._logic.differences([data], values, changed), 0
-        (enable,) = self._logic.pin(cell, "\\EN")
-        constants = {("0", 0): 0, ("1", 0): ones}
-        before = {**values, **constants}
-        if enable not in before:
-            return 0, ones
-        after = {**before, **changed}
-        if data not in before:
-            # What a memory reads: it matters whether it is taken.
-            held = ones ^ before[enable]
-            return held & self._logic.differences([now], values, changed), (
-                before[enable] ^ after[enable]
-            )
-        old, new = (v[enable] & v[data] | (ones ^ v[enable]) & v[now] for v in (before, after))
-        return old ^ new, 0
-
-    def _access_differs(
-        self, port: Cell, values: dict[Net, int], changed: dict[Net, int], ones: int
-    ) -> int:
-        logic = self._logic
-        address = logic.differences(logic.pin(port, "\\ADDR"), values, changed)
-        if port.type == "$memrd_v2":
-            return address
-        constants = {("0", 0): 0, ("1", 0): ones}
-        differs = 0
-        for data, enable in zip(logic.pin(port, "\\DATA"), logic.pin(port, "\\EN"), strict=True):
-            before = constants.get(enable, values.get(enable, ones))
-            after = changed.get(enable, before)
-            word = logic.differences([data], values, changed)
-            differs |= before ^ after | (before | after) & (address | word)
-        return differs

@@ -17,7 +17,7 @@ from functools import cached_property, reduce
 from heapq import heapify, heappop, heappush
 from operator import or_
 
-from .cells import OPERATIONS, Bits
+from .cells import OPERATIONS, Bits, influenced
 from .rtlil import Cell, Module, Signal
 
 Net = tuple[str, int]
@@ -206,6 +206,67 @@ class Logic:
                     for reader in self._read(net):
                         heappush(queue, (ranks[reader], reader))
         return changed, unknown
+
+    def influence(
+        self,
+        by: Mapping[Net, int],
+        wrong: Mapping[Net, int],
+        values: Mapping[Net, int],
+        ones: int,
+        within: Container[int],
+    ) -> tuple[dict[Net, int], dict[Net, int]]:
+        """Returns where wrong values can reach, whatever they are.
+
+        Parameters
+        ----------
+        by, wrong : Mapping
+            Cycles in which nets may have any other value: those asked for, and more that may be
+            wrong at the same time.
+        values, ones, within
+            As in :meth:`spread`; what is not among the values is taken for wrong.
+
+        Returns
+        -------
+        dict, dict
+            By net, the cycles in which it may depend on ``by``, and in which it may be wrong.
+        """
+        reached, all_wrong = dict(by), {**wrong}
+        for net, wave in by.items():
+            all_wrong[net] = all_wrong.get(net, 0) | wave
+        ranks = self._ranks
+        queue = [(ranks[n], n) for net in all_wrong for n in self._read(net)]
+        heapify(queue)
+        last = -1
+        while queue:
+            _, number = heappop(queue)
+            if number == last or number not in within:
+                continue
+            last = number
+            cell = self.cells[number]
+            golden: dict[str, Bits] = {}
+            unsure: dict[str, Bits] = {}
+            asked: dict[str, Bits] = {}
+            for name in cell.connections:
+                if name == _output(cell):
+                    continue
+                nets = self.pin(cell, name)
+                known = [net in values or net[0] in "01" for net in nets]
+                golden[name[1:]] = [values.get(net, ones if net[0] == "1" else 0) for net in nets]
+                unsure[name[1:]] = [
+                    all_wrong.get(net, 0) if sure else ones
+                    for net, sure in zip(nets, known, strict=True)
+                ]
+                asked[name[1:]] = [reached.get(net, 0) for net in nets]
+            outputs = self.pin(cell, "\\Y")
+            for found, kind in ((all_wrong, unsure), (reached, asked)):
+                waves = influenced(cell, golden, unsure, kind, len(outputs))
+                for net, wave in zip(outputs, waves, strict=True):
+                    if wave & ones and net[0] not in "01":
+                        found[net] = wave & ones
+                        if found is all_wrong:
+                            for reader in self._read(net):
+                                heappush(queue, (ranks[reader], reader))
+        return reached, all_wrong
 
     @staticmethod
     def differences(

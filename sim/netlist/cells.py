@@ -133,3 +133,44 @@ OPERATIONS: dict[str, Operation] = {
     "$shr": _shift(False, False),
     "$sshr": _shift(False, True),
 }
+
+
+def influenced(
+    cell: Cell, golden: dict[str, Bits], wrong: dict[str, Bits], by: dict[str, Bits], width: int
+) -> Bits:
+    """Cycles in which wrong inputs of some kind may matter to each output bit.
+
+    Parameters
+    ----------
+    golden, wrong, by : dict
+        At every pin: right values, cycles in which they may be wrong, and in which they may be of
+        the kind asked for. Where nothing better is known of a cell, each input matters.
+    """
+    sizes = {len(bits) for bits in golden.values()}
+    if cell.type in ("$and", "$or") and sizes == {width}:
+        # The other input lets it pass if it is not, for certain, the value that decides alone.
+        decides = -1 if cell.type == "$or" else 0
+        return [
+            by["A"][k] & (golden["B"][k] ^ decides | wrong["B"][k])
+            | by["B"][k] & (golden["A"][k] ^ decides | wrong["A"][k])
+            for k in range(width)
+        ]
+    if cell.type in ("$mux", "$pmux"):
+        result = [0] * width
+        rest = -1
+        for number, select in enumerate(golden["S"]):
+            unsure, asked = wrong["S"][number], by["S"][number]
+            for k in range(width):
+                new = number * width + k
+                result[k] |= by["B"][new] & (select | unsure)
+                result[k] |= asked
+            rest &= ~select | unsure
+        for k in range(width):
+            result[k] |= by["A"][k] & rest
+        if cell.type == "$mux":
+            # Selecting wrongly between equal bits does nothing.
+            for k, (a, b) in enumerate(zip(golden["A"], golden["B"], strict=True)):
+                differ = a ^ b | wrong["A"][k] | wrong["B"][k]
+                result[k] &= differ | ~by["S"][0]
+        return result
+    return [reduce(or_, (bit for bits in by.values() for bit in bits), 0)] * width
