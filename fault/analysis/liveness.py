@@ -127,6 +127,7 @@ class LivenessTable:
         length = max(1024, _STATES // lockstep.state_bytes)
         probe = analysis.between(lockstep, analysis.bits, cycles // 4, cycles // 4 + _PROBE)
         bits = [bit for bit, (sees, keeps) in probe.items() if keeps & ~sees]
+        analysis.forget_loud()
         seen = dict.fromkeys(bits, 0)
         kept = dict.fromkeys(bits, 0)
         for begin in range(0, cycles, length):

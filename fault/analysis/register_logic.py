@@ -22,7 +22,7 @@ from holdfast.sim.netlist.rtlil import Cell, parse_module
 __all__ = ["RegisterLogic"]
 
 _INTERRUPT = "interrupt"
-_FEW = 32
+_FEW = 160
 """Registers that a follower reaches at most; those of more are seen all the time."""
 
 
@@ -45,15 +45,22 @@ class RegisterLogic:
         ]
         # Cells that something reads which matters.
         self._matters = set(logic.sources(sinks))
+        self.followers: dict[str, frozenset[str]] = {}
         self._reach(self.bits)
         self.followers = self._following()
-        follow = [net for c in self._followed if c.name in self.followers
-                  for net in logic.pin(c, "\\Q")]  # fmt: skip
-        self._reach([*self.bits, *follow])
+        self._quiet: set[str] = set()
+        self._reach(self.bits)
 
-    def _reach(self, nets: Sequence[Net]) -> None:
-        """Finds what some bits of registers can change, and what has to be known for that."""
+    def forget_loud(self) -> None:
+        """Takes for followers only what was seldom seen until now."""
+        self.followers = {n: after for n, after in self.followers.items() if n in self._quiet}
+        self._reach(self.bits)
+
+    def _reach(self, bits: Sequence[Net]) -> None:
+        """Finds what bits and followers can change, and what has to be known for that."""
         logic = self._logic
+        follow = (c for c in self._followed if c.name in self.followers)
+        nets = [*bits, *(net for cell in follow for net in logic.pin(cell, "\\Q"))]
         self._within = self._matters.intersection(logic.fan_out(nets))
         touched = set(nets)
         needed = {*nets, self._interrupt}
@@ -232,6 +239,8 @@ class RegisterLogic:
         seen |= self._logic.differences([self._interrupt], values, changed)
         if any(followed.values()):
             loud = self._loud(bit, followed, values, ones)
+            if loud.bit_count() < ones.bit_count() // 8:
+                self._quiet.update(self._registers[net[0]].name for net in followed)
             # What follows a bit is still wrong in the cycle after it was written.
             seen |= loud | (ones ^ kept) & (loud >> 1 | ones ^ ones >> 1)
         return seen, kept
