@@ -100,15 +100,22 @@ class RegisterLogic:
             for net in (*logic.pin(cell, "\\D"), *logic.pin(cell, "\\EN")):
                 loaded.setdefault(net, []).append(cell.name)
         reaches: dict[str, frozenset[str]] = {}
+        fed: dict[str, int] = {}
+        bits = set(self.bits)
         for cell in {c.name: c for readers in self._next.values() for c, _ in readers}.values():
             nets = list(logic.pin(cell, "\\Q"))
             for number in self._matters.intersection(logic.fan_out(nets)):
                 nets += logic.pin(logic.cells[number], "\\Y")
             reaches[cell.name] = frozenset(name for net in nets for name in loaded.get(net, ()))
+            nets = logic.pin(cell, "\\D")
+            before = (net for n in logic.sources(nets) for net in logic.inputs(logic.cells[n]))
+            fed[cell.name] = len(bits.intersection([*before, *nets]))
         found: dict[str, frozenset[str]] = {}
         met: set[str] = set()
         held = {cell.name for cell in self._followed if cell.type != "$dff"}
-        for name, after in sorted(reaches.items(), key=lambda entry: (len(entry[1]), entry[0])):
+        # Those first that most bits feed.
+        for name in sorted(reaches, key=lambda name: (-fed[name], name)):
+            after = reaches[name]
             if len(after) <= _FEW and not after & {name, *found} and name not in met | held:
                 found[name] = after
                 met |= after

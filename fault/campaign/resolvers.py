@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from holdfast.fault.analysis.endings import EndingResolver
 from holdfast.fault.analysis.layer_outputs import LayerOutputs, Points
 from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.analysis.memories import MemoryFaultAnalysis
@@ -35,6 +36,7 @@ RESOLVERS: list[Callable[[GoldenInference], Resolver | None]] = [
     lambda it: RegisterFaultAnalysis(it.layers, it.session.netlist.held, it.points),
     lambda it: it.memories,
     lambda it: it.liveness,
+    lambda it: EndingResolver.of(it.session),
     lambda it: LockstepResolver(it.session, it.memories),
 ]
 """Make resolvers of an inference; one that makes None is left out."""

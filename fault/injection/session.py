@@ -36,6 +36,7 @@ from holdfast.sim.registers import (
     status_part,
 )
 
+from .control import ControlRun
 from .lockstep import LockstepRun
 from .trace import RunEnd, Trace
 
@@ -103,6 +104,8 @@ class RtlSession:
     ----------
     limit : int
         Cycle at which a run that has not ended hangs: twice the cycles of the cycle model + 1000.
+    control : ControlRun or None
+        The control alone, once it was asked for.
 
     Raises
     ------
@@ -115,6 +118,7 @@ class RtlSession:
     guard: GuardSettings
     spacing: int = 64
     limit: int = field(init=False)
+    control: ControlRun | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         check_injectable(self.program, self.guard)

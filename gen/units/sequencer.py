@@ -52,7 +52,9 @@ class Sequencer(wiring.Component):
     STATE = {
         r"word_(?P<word>\d+)": Kind(Role.DESCRIPTOR_WORD),
         "index": Kind(Role.DESCRIPTOR_INDEX),
-        "fsm_state|busy": Kind(Role.CONTROL, live=("layer", "inference")),
+        r"fsm_state|(?P<told>busy)": Kind(Role.CONTROL, live=("layer", "inference")),
+        # With ``busy``, what the host is told of a run.
+        r"(?P<told>done|status)": Kind(Role.CONTROL),
         r"\w+": Kind(Role.CONTROL),
     }
 

@@ -33,3 +33,17 @@ def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
 
     folder = cached("netlist", key, make)
     return Netlist.from_json(read_bytes(folder / "netlist.json", "netlist"))
+
+
+def control_netlist(netlist: Netlist) -> Netlist:
+    """The part of an accelerator that decides when a run ends, and how: its control, without
+    array, lanes and data; kept in ``build/cache``.
+    """
+
+    def make(folder: Path) -> None:
+        text = netlist.cone("interrupt").to_json()
+        (folder / "netlist.json").write_text(text, encoding="utf-8")
+
+    key = [netlist.hash, yosys_version(), source_hash("holdfast.sim.netlist.accelerator")]
+    folder = cached("control", key, make)
+    return Netlist.from_json(read_bytes(folder / "netlist.json", "netlist"))

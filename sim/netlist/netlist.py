@@ -30,7 +30,7 @@ from holdfast.gen.verilog import to_rtlil
 from holdfast.sim.tools import run_yosys
 
 from .canonical import Canonical
-from .rtlil import parse_module
+from .rtlil import Module, parse_module
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,26 @@ class Netlist:
         """Registers and memories of some roles, by name."""
         return [name for name, held in self.held.items() if held.role in roles]
 
+    def cone(self, output: str) -> "Netlist":
+        """The part of the design that an output depends on; all inputs stay."""
+        module = parse_module(self.rtlil)
+        for wire in module.wires.values():
+            if wire.direction == "output" and wire.name != f"\\{output}":
+                wire.direction = wire.options = ""
+        found = run_yosys(_CLEAN, {"flat.il": module.to_text()}, ["cone.il"])["cone.il"]
+        module = parse_module(found)
+        left = {c.connections["\\Q"][0].wire for c in module.cells if c.type in ("$dff", "$dffe")}
+        netlist = replace(
+            self,
+            verilog=_verilog(module.to_text()),
+            rtlil=module.to_text(),
+            ports=_ports(module),
+            flip_flops=tuple(ff for ff in self.flip_flops if f"\\{ff.name}" in left),
+            memories=tuple(m for m in self.memories if f"\\{m.name}" in module.memories),
+        )
+        _check_registers(netlist)
+        return netlist
+
     def to_json(self) -> str:
         """All of it as text."""
         return json.dumps(asdict(self))
@@ -162,6 +182,12 @@ opt_clean
 write_rtlil flat.il
 """
 
+_CLEAN = """
+read_rtlil flat.il
+opt_clean
+write_rtlil cone.il
+"""
+
 _EMIT = """
 read_rtlil flat.il
 memory_collect
@@ -175,17 +201,11 @@ def _flatten(design: str, top: str) -> Netlist:
     canonical = Canonical(module)
     canonical.run()
     rtlil = module.to_text()
-    verilog = run_yosys(_EMIT, {"flat.il": rtlil}, ["design.v"])["design.v"]
-    verilog = re.sub(r"\A/\*.*?\*/\s*", "", verilog, flags=re.DOTALL)
     netlist = Netlist(
         top=top,
-        verilog=verilog,
+        verilog=_verilog(rtlil),
         rtlil=rtlil,
-        ports=tuple(
-            Port(wire.name[1:], wire.width, wire.direction, wire.signed)
-            for wire in module.wires.values()
-            if wire.direction
-        ),
+        ports=_ports(module),
         flip_flops=tuple(
             sorted(
                 (FlipFlop(*register) for register in canonical.registers),
@@ -203,6 +223,19 @@ def _flatten(design: str, top: str) -> Netlist:
     )
     _check_registers(netlist)
     return netlist
+
+
+def _verilog(rtlil: str) -> str:
+    verilog = run_yosys(_EMIT, {"flat.il": rtlil}, ["design.v"])["design.v"]
+    return re.sub(r"\A/\*.*?\*/\s*", "", verilog, flags=re.DOTALL)
+
+
+def _ports(module: Module) -> tuple[Port, ...]:
+    return tuple(
+        Port(wire.name[1:], wire.width, wire.direction, wire.signed)
+        for wire in module.wires.values()
+        if wire.direction
+    )
 
 
 _REGISTER = re.compile(r"^  (?:output )?reg(?: signed)? (?:\[(\d+):0\] )?(\S+)(?: \[(\d+):0\])?")

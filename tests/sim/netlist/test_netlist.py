@@ -33,6 +33,16 @@ def test_ports():
     assert (netlist.clock, netlist.reset) == ("clk", "rst")
 
 
+def test_a_cone_has_what_an_output_depends_on():
+    netlist = Netlist.of(Small(), "small")
+    cone = netlist.cone("wide_out")
+    assert "wide" in {f.name for f in cone.flip_flops}
+    assert set(cone.flip_flops) < set(netlist.flip_flops)
+    assert not any(f.name.startswith("pe_") for f in cone.flip_flops)
+    assert [p.name for p in cone.ports if p.direction == "output"] == ["wide_out"]
+    assert len(cone.verilog) < len(netlist.verilog)
+
+
 def test_same_design_same_text():
     assert Netlist.of(Small(), "small").hash == Netlist.of(Small(), "small").hash
 

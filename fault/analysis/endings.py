@@ -1,0 +1,36 @@
+"""Decides faults of the control that stop a run or let it hang, from the control alone."""
+
+import numpy as np
+
+from holdfast.fault.injection.control import ControlRun
+from holdfast.fault.injection.session import InferenceOutcome, RtlSession
+from holdfast.fault.model.fault import Fault
+
+__all__ = ["EndingResolver"]
+
+
+class EndingResolver:
+    """Says how a run ends that does not end well; what it has computed until then is not read."""
+
+    def __init__(self, session: RtlSession, control: ControlRun):
+        self._session, self._control = session, control
+
+    @classmethod
+    def of(cls, session: RtlSession) -> "EndingResolver | None":
+        """The resolver of a session; None where a guard counts what only the data tell."""
+        if session.guard.on:
+            return None
+        if session.control is None:
+            session.control = ControlRun(session.netlist, session.lockstep, session.moments())
+        return cls(session, session.control)
+
+    def resolve(self, fault: Fault) -> InferenceOutcome | None:
+        """Decides one inverted bit of the control."""
+        if not fault.single:
+            return None
+        end = self._control.ending(fault, self._session.limit)
+        if end is None:
+            return None
+        counts = int(self._session.golden.counts[-1]) if end.status else 0
+        nothing = np.empty((0,), np.int8)
+        return InferenceOutcome(bool(end.status), end.status, end.cycle, counts, nothing, False)
