@@ -65,8 +65,9 @@ class Study:
     arrays : tuple of str
         Rows x columns, such as ``8x8``.
     guards : tuple of str
-        Settings of the range guard. The first is what the others are compared with; learnt and
-        fixed bounds are two netlists with faults of their own, each compared with its first.
+        Settings of the range guard, or modes of other protections. The first is what the others are
+        compared with; learnt bounds, fixed bounds and every other protection are netlists with
+        faults of their own, each compared with its first.
     targets : tuple of str
         FPGA families, of `constraints.families.registry.FAMILIES`; the first is what plots show.
     faults : int

@@ -105,14 +105,14 @@ class Store:
             if any((self.folder / "shards").iterdir()):
                 raise HoldfastError(
                     f"{self._name} has shards but no manifest.json, so that nobody knows whose "
-                    "they are; give another --store."
+                    "they are; give another folder."
                 )
             write_json(path, self.manifest)
         found = read_manifest(self.folder)
         if keys := different(found, self.manifest):
             raise HoldfastError(
                 f"{self._name} holds another campaign: its {printable(', '.join(keys), 200)} "
-                f"{'differs' if len(keys) == 1 else 'differ'}; give another --store."
+                f"{'differs' if len(keys) == 1 else 'differ'}; give another folder."
             )
         return found
 
@@ -154,7 +154,7 @@ class Store:
             where = self.damaged[0] if self.damaged else f"{todo[0]} is missing."
             raise HoldfastError(
                 f"{self._name} was begun with {program}, and {where.removesuffix('.')}: units of "
-                "both must not be mixed; go on with what began it, or give another --store."
+                "both must not be mixed; go on with what began it, or give another folder."
             )
         return todo
 

@@ -219,7 +219,7 @@ def test_campaigns_with_and_without_shortcuts_do_not_mix(files, command):
     assert set(table.column("structure").to_pylist()) == {"pe_activation", "weight", "partial_sum"}
     assert set(table.column("layer").to_pylist()) == {"a", "b", "d"}
     code, _, told = command(*SMALL, *SLICE)
-    assert code == 2 and "its cycles_drawn differs; give another --store." in told
+    assert code == 2 and "its cycles_drawn differs; give another folder." in told
 
 
 def test_a_disagreement_fails_the_campaign(command, monkeypatch):

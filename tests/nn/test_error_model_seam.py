@@ -61,12 +61,11 @@ def test_it_has_a_name_and_a_parameter(spec):
         fault_model("lots", 0.5)
 
 
-@pytest.mark.long
 def test_an_exploration_measures_it(spec, tmp_path):
     path = tmp_path / "small.safetensors"
     random_graph(spec, seed=3, act_bits=4, weight_bits=4, multiplier_bits=8).save(path)
     config = AcceleratorConfig(rows=4, cols=4, act_bits=4, weight_bits=4)
-    none = ModelFaults(path, config, ("off",), "lost@0", 40, 1, None)
+    none = ModelFaults(path, config, ("off",), "lost@0", 12, 1, None)
     assert none.run()["guards"]["off"]["sdc1"]["value"] == 0
     every = replace(none, model="lost@1").run()["guards"]["off"]["sdc1"]["value"]
     assert every > 0.5

@@ -37,7 +37,6 @@ def test_a_dataflow_without_a_mapping():
     )
 
 
-@pytest.mark.long
 def test_a_made_up_mapping_runs(monkeypatch):
     monkeypatch.setitem(MAPPINGS, "tile_by_tile", tile_by_tile)
     monkeypatch.setitem(DATAFLOWS, "tile_by_tile", WeightStationary)

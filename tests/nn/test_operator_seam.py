@@ -118,7 +118,6 @@ def test_file_contract_and_exposure(spec, tmp_path):
         loaded.validate()
 
 
-@pytest.mark.long
 def test_the_accelerator_computes_it(spec):
     """The golden model evaluates the made-up operations by their own rules."""
     program = compile_graph(random_graph(spec, seed=2), CONFIG)
