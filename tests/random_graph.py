@@ -11,8 +11,8 @@ from holdfast.nn.networks.float import FloatNetwork, affine
 from holdfast.nn.networks.registry import network
 from holdfast.nn.networks.spec import Network, tensor_groups, weighted
 from holdfast.nn.operators.registry import operator
-from holdfast.nn.operators.scales import Encoding, Weights
-from holdfast.nn.quantization.clipping import best_clip, clips, encodings
+from holdfast.nn.operators.scales import Encoding, Weights, image_encoding
+from holdfast.nn.quantization.clipping import best_clip, clips
 from holdfast.nn.quantization.guard_bounds import learn_bounds
 from holdfast.nn.quantization.lower import integer_graph
 
@@ -54,7 +54,7 @@ def random_graph(
         net.layers[spec.layers[-1].name].conv.bias -= logits.mean(0)
         tensors = net.tensors(pixels)
         weights = {layer.name: _quantize(net, layer.name, weight_bits) for layer in weighted(spec)}
-    chosen = encodings(spec, clips(spec, tensors, act_bits), act_bits)
+    chosen = _encodings(spec, clips(spec, tensors, act_bits), act_bits)
     if multiplier_bits == 0:
         chosen = {
             name: code if name == "image" else Encoding(_power_of_two(code.scale), code.zero_point)
@@ -78,6 +78,19 @@ def random_graph(
     graph.provenance = {"command": f"random_graph, seed {seed}"}
     learn_bounds(graph, images)
     return graph
+
+
+def _encodings(spec: Network, largest: dict[str, float], act_bits: int) -> dict[str, Encoding]:
+    """The encoding of every tensor, for the largest real value that each group stores."""
+    chosen = {}
+    for name, group in tensor_groups(spec).items():
+        levels = (1 << act_bits) - 1 if group.non_negative else (1 << act_bits - 1) - 1
+        scale = largest[group.key] / levels
+        zero_point = -(1 << act_bits - 1) if group.non_negative else 0
+        chosen[name] = (
+            image_encoding(act_bits) if group.key == "image" else Encoding(scale, zero_point)
+        )
+    return chosen
 
 
 def _quantize(net: FloatNetwork, name: str, weight_bits: int) -> Weights:

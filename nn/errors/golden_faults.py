@@ -8,6 +8,7 @@ sums before the output guard and the clamp.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from holdfast.nn.graph.golden import Golden
-from holdfast.nn.graph.graph import ConvNode, Graph
+from holdfast.nn.graph.graph import ConvNode, Graph, Node
 
 from .base import ErrorModel
 
@@ -43,38 +44,18 @@ def faulty_logits(golden: Golden, codes: Tensor, faults: ErrorModel, batch: int 
         Input codes.
     """
     sizes = stored_sizes(golden.graph)
-    model = _model(golden, golden.graph, faults)
+    model = _model(golden, golden.graph, faults, sizes)
     parts = []
     for part in codes.split(batch):
         faults.start(sizes, len(part), golden.graph.act_bits, part.device)
         if strikes_weights(faults):
-            model = _model(golden, faulty_weights(golden.graph, faults), faults)
-        parts.append(_run(model, part, faults, sizes))
+            model = _model(golden, faulty_weights(golden.graph, faults), faults, sizes)
+        parts.append(model.logits(part, batch))
     return torch.cat(parts)
 
 
-def _run(model: Golden, codes: Tensor, faults: ErrorModel, sizes: dict[str, int]) -> Tensor:
-    graph = model.graph
-    values = {graph.nodes[0].name: codes}
-    last_read = {source: node.name for node in graph.nodes for source in node.inputs}
-    for node in graph.nodes[1:]:
-        given = {name: values[name] for name in node.inputs}
-        output = model.compute([node], given).outputs[node.name]
-        if node.name in sizes:
-            # In steps of one: exact, and the code is the value plus the zero point.
-            steps = output.float().sub_(node.zero_point)
-            one = torch.ones(())
-            struck = faults.stored(node.name, steps, one, node.zero_point, graph.act_bits)
-            output = struck.add(node.zero_point).to(torch.int8)
-        values[node.name] = output
-        for name in node.inputs:
-            if last_read[name] == node.name:
-                values.pop(name, None)
-    return values[graph.nodes[-1].name].flatten(1)
-
-
-def _model(golden: Golden, graph: Graph, faults: ErrorModel) -> Golden:
-    """A golden model with the same guard, whose sums are struck."""
+def _model(golden: Golden, graph: Graph, faults: ErrorModel, sizes: Collection[str]) -> Golden:
+    """A golden model with the same guard, whose sums and stored activations are struck."""
 
     def strike(node: ConvNode, v: Tensor) -> Tensor:
         if node.kind != "conv":
@@ -85,9 +66,18 @@ def _model(golden: Golden, graph: Graph, faults: ErrorModel) -> Golden:
         # What is not struck keeps its integer, whatever float32 makes of it.
         return torch.where(struck == real, v, codes)
 
+    def strike_stored(node: Node, output: Tensor) -> Tensor:
+        if node.name not in sizes:
+            return output
+        # In steps of one: exact, and the code is the value plus the zero point.
+        steps = output.float().sub_(node.zero_point)
+        struck = faults.stored(node.name, steps, torch.ones(()), node.zero_point, graph.act_bits)
+        return struck.add(node.zero_point).to(torch.int8)
+
     model = Golden(graph, golden.output_guard, golden.input_guard, golden.fixed_bound)
     if type(faults).sums is not ErrorModel.sums:
         model.disturb = strike
+    model.disturb_output = strike_stored
     return model
 
 

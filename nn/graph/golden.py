@@ -47,6 +47,8 @@ class Golden:
         Called for every convolution and dense layer that runs.
     disturb : function of node and v before the output guard, or None
         Returns what takes v's place.
+    disturb_output : function of node and its output codes, or None
+        Returns what takes the codes' place.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Golden:
         self.fixed_bound = fixed_bound
         self.observe: Callable[[ConvNode, Tensor, Tensor], None] | None = None
         self.disturb: Callable[[ConvNode, Tensor], Tensor] | None = None
+        self.disturb_output: Callable[[Node, Tensor], Tensor] | None = None
         self._nodes = {node.name: node for node in graph.nodes}
         self._weights = {node.name: node.prepared(graph.act_bits) for node in graph.weighted()}
 
@@ -114,15 +117,6 @@ class Golden:
                     )
         result = GoldenOutputs()
         self._run(todo, values, result, changed if keep is None else changed.intersection(keep))
-        return result
-
-    def compute(self, nodes: Iterable[Node], values: Mapping[str, Tensor]) -> GoldenOutputs:
-        """Runs some nodes, in order, on given outputs of those that they read."""
-        result = GoldenOutputs()
-        outputs = dict(values)
-        for node in nodes:
-            inputs = [outputs[name] for name in node.inputs]
-            outputs[node.name] = result.outputs[node.name] = node.evaluate(self, inputs, result)
         return result
 
     def logits(self, codes: Tensor, batch: int = 100) -> Tensor:
@@ -196,7 +190,10 @@ class Golden:
         for node in nodes:
             if node.name not in values:
                 inputs = [values[source] for source in node.inputs]
-                values[node.name] = node.evaluate(self, inputs, result)
+                output = node.evaluate(self, inputs, result)
+                values[node.name] = (
+                    self.disturb_output(node, output) if self.disturb_output else output
+                )
                 if keep is None or node.name in keep:
                     result.outputs[node.name] = values[node.name]
             for source in node.inputs:

@@ -1,15 +1,17 @@
-"""The residual networks that come with Holdfast."""
+"""Residual networks; the first two come with Holdfast."""
 
 from collections.abc import Callable
 
 from .spec import Network
 
 
-def _residual(name: str, blocks: int, shortcut: Callable[..., str]) -> Network:
-    """Three stacks of 16, 32 and 64 channels, the second and third at stride 2."""
+def _residual(
+    name: str, stacks: tuple[int, ...], blocks: int, shortcut: Callable[..., str]
+) -> Network:
+    """Stacks of so many channels, at stride 2 but for the first."""
     net = Network(name)
-    x = net.conv("stem", "image", 16, 3)
-    for stack, channels in enumerate((16, 32, 64)):
+    x = net.conv("stem", "image", stacks[0], 3)
+    for stack, channels in enumerate(stacks):
         for block in range(blocks):
             stride = 2 if stack > 0 and block == 0 else 1
             prefix = f"block{stack * blocks + block + 1}"
@@ -18,7 +20,8 @@ def _residual(name: str, blocks: int, shortcut: Callable[..., str]) -> Network:
             if stride == 2:
                 x = shortcut(net, f"{prefix}_shortcut", x, channels)
             x = net.add(f"{prefix}_add", y, x)
-    x = net.pool("avgpool", "pool", x, 8, 8)
+    side = net.shapes()[x][1]
+    x = net.pool("avgpool", "pool", x, side, side)
     net.dense("logits", x, 10)
     return net
 
@@ -33,9 +36,14 @@ def _subsample(net: Network, name: str, source: str, channels: int) -> str:
 
 def resnet8() -> Network:
     """MLPerf Tiny image classification (Banbury et al. 2021), shortcuts normalized as well."""
-    return _residual("resnet8", 1, _project)
+    return _residual("resnet8", (16, 32, 64), 1, _project)
 
 
 def resnet20() -> Network:
     """He et al. 2016, section 4.2, option A."""
-    return _residual("resnet20", 3, _subsample)
+    return _residual("resnet20", (16, 32, 64), 3, _subsample)
+
+
+def resnet18() -> Network:
+    """He et al. 2016, four stages of 64 to 512 channels at 32x32; FTT-NAS calls it ResNet-20."""
+    return _residual("resnet18", (64, 128, 256, 512), 2, _project)

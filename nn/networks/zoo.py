@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from .genotype import Genotype, cell_network
+from .resnets import resnet18
 from .spec import Network
 
 
@@ -45,24 +46,6 @@ def _vgg16() -> Network:
             number += 1
             x = net.conv(f"conv{number}", x, channels, 3)
         x = net.pool("maxpool", f"pool{stage + 1}", x, 2, 2)
-    net.dense("logits", x, 10)
-    return net
-
-
-def _resnet18() -> Network:
-    """He et al. 2016, four stages of 64 to 512 channels at 32x32; FTT-NAS calls it ResNet-20."""
-    net = Network("resnet18")
-    x = net.conv("stem", "image", 64, 3)
-    for stage, channels in enumerate((64, 128, 256, 512)):
-        for block in range(2):
-            stride = 2 if stage and not block else 1
-            name = f"block{2 * stage + block + 1}"
-            y = net.conv(f"{name}_conv1", x, channels, 3, stride)
-            y = net.conv(f"{name}_conv2", y, channels, 3, activation="none")
-            if stride == 2:
-                x = net.conv(f"{name}_shortcut", x, channels, 1, 2, activation="none")
-            x = net.add(f"{name}_add", y, x)
-    x = net.pool("avgpool", "pool", x, 4, 4)
     net.dense("logits", x, 10)
     return net
 
@@ -129,7 +112,7 @@ ZOO: dict[str, Callable[[], Network]] = {
     "lenet5": _lenet5,
     "alexnet": _alexnet,
     "vgg16": _vgg16,
-    "resnet18": _resnet18,
+    "resnet18": resnet18,
     "mobilenetv2": _mobilenetv2,
     "wfttnet": _wfttnet,
 }

@@ -11,7 +11,6 @@ from torch import Tensor
 from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.spec import Network, tensor_groups
 from holdfast.nn.operators.registry import operator
-from holdfast.nn.operators.scales import Encoding, image_encoding
 
 CLIP_METHODS = ("max", "percentile", "mse")
 
@@ -107,18 +106,6 @@ def power_of_two_clips(
                 steps[target] = 2.0 ** math.ceil(math.log2(steps[source] / divisor))
                 finer = True
     return {key: step * levels[key] for key, step in steps.items()}
-
-
-def encodings(spec: Network, largest: Mapping[str, float], act_bits: int) -> dict[str, Encoding]:
-    """The encoding of every tensor, for the largest real value that each group stores."""
-    chosen = {}
-    for name, group in tensor_groups(spec).items():
-        scale = largest[group.key] / _levels(group.non_negative, act_bits)
-        zero_point = -(1 << act_bits - 1) if group.non_negative else 0
-        chosen[name] = (
-            image_encoding(act_bits) if group.key == "image" else Encoding(scale, zero_point)
-        )
-    return chosen
 
 
 def _levels(non_negative: bool, act_bits: int) -> int:

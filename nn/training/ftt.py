@@ -10,7 +10,7 @@ import math
 import statistics
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -109,19 +109,8 @@ def ftt(
     rates = {"mibb": mibb_rate, "adsaf": adsaf_rate}
     for name in shares:
         fault_model(name, rates[name])
-    study = Study(
-        epochs,
-        fault_epochs,
-        epoch_images,
-        learning_rate,
-        fault_learning_rate,
-        weight_decay,
-        shares,
-        rates,
-        released_code,
-        scales,
-        granularity,
-    )
+    given = locals()
+    study = Study(**{f.name: given[f.name] for f in fields(Study)})
     specs = [network(name) for name in networks or NETWORKS]
     if threads is not None:
         torch.set_num_threads(threads)

@@ -33,7 +33,7 @@ from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.data.cifar import generated_images
-from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.golden import Golden, GoldenOutputs
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.graph.shipped import load_network
@@ -197,7 +197,9 @@ def _software(count: int, seed: int) -> int:
         values: dict[str, torch.Tensor] = {graph.nodes[0].name: codes.repeat(size, 1, 1, 1)}
         for index, node in enumerate(graph.nodes):
             if index:
-                values[node.name] = golden.compute([node], values).outputs[node.name]
+                values[node.name] = node.evaluate(
+                    golden, [values[name] for name in node.inputs], GoldenOutputs()
+                )
             flat = values[node.name].numpy().reshape(size, -1)
             for row in np.flatnonzero(chosen == index):
                 flat[row, generator.integers(flat.shape[1])] ^= np.int8(

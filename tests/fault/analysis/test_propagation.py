@@ -11,6 +11,7 @@ from holdfast.fault.analysis.effect import Effect
 from holdfast.fault.analysis.propagation import Logits, Propagator
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.graph.golden import GoldenOutputs
 from holdfast.nn.graph.guard_modes import GUARDS
 from holdfast.sim.machine.banks import live_after
 from holdfast.sim.machine.schedule import Schedule
@@ -38,9 +39,9 @@ def after(program, golden, reference, effect):
                 index, faulty = effect.tensors[name]
                 codes.view(-1)[torch.from_numpy(index)] = torch.from_numpy(faulty)
             elif name not in stored:
-                inputs = {source: value(source) for source in graph[name].inputs}
-                result = golden.compute([graph[name]], inputs)
-                codes = result.outputs[name]
+                inputs = [value(source) for source in graph[name].inputs]
+                result = GoldenOutputs()
+                codes = graph[name].evaluate(golden, inputs, result)
                 for kind in ("output_violations", "input_violations"):
                     if found := getattr(result, kind):
                         before = getattr(reference, kind)[name]
