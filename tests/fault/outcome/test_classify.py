@@ -14,8 +14,8 @@ VALUE = Site("lanes__requantizer_0__rounded", None, 9)
 COUNTER = Site("guard_output", None, 3)
 
 
-def result(site, *, guard="bound", counted=0, changed=False):
-    """The result of a fault in layer b whose guard counts, and whose output differs in one bit."""
+def result(site, *, guard="bound", counted=0, changed=0):
+    """The result of a fault in layer b whose guard counts, and whose output differs in some bits."""
     golden = Golden(graph(), guard, guard)
     reference = golden.run(images()[:1])
     tensors = {name: value[0].numpy() for name, value in reference.outputs.items()}
@@ -27,7 +27,7 @@ def result(site, *, guard="bound", counted=0, changed=False):
     if changed:
         word = place.base + 5
         memory = f"activations_{place.bank}__lane_1"
-        memories = {memory: [(word, int(banks[place.bank, word, 1]) & 0xFF ^ 0x40)]}
+        memories = {memory: [(word, int(banks[place.bank, word, 1]) & 0xFF ^ changed)]}
     seen = Observation(
         Fault((site,), 300, layer=step.name), Ending(900, True, 0, counted), memories=memories
     )
@@ -41,7 +41,9 @@ def result(site, *, guard="bound", counted=0, changed=False):
     [
         (VALUE, {"counted": 1}, True, False, True),
         (VALUE, {}, False, False, False),
-        (VALUE, {"counted": 1, "changed": True}, True, False, False),
+        (VALUE, {"counted": 1, "changed": 0x40}, True, False, False),
+        # Later layers count as often as in the golden run.
+        (VALUE, {"changed": 0x01}, False, False, False),
         (VALUE, {"counted": 1, "guard": None}, False, False, False),
         (COUNTER, {"counted": 8}, True, True, False),
         (COUNTER, {"counted": 8, "guard": None}, False, False, False),
