@@ -72,7 +72,7 @@ Patterns = Annotated[
     bool, typer.Option("--patterns", help="Store what was wrong in the layer that was struck.")
 ]
 Pilot = Annotated[Path | None, options.path("Finished campaign that says where to draw.")]
-Metric = Annotated[str, options.text(f"Share to make exact: {', '.join(METRICS)}.")]
+Metric = Annotated[str, options.text(f"Made exact: {', '.join(METRICS)}.")]
 Audit = Annotated[str, options.text("Share of the faults that plain RTL computes again.")]
 Comparison = Annotated[
     str, options.text("Guard settings to compare on the same faults.", "--compare")
