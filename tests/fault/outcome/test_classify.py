@@ -15,7 +15,7 @@ COUNTER = Site("guard_output", None, 3)
 
 
 def result(site, *, guard="bound", counted=0, changed=0):
-    """The result of a fault in layer b whose guard counts, and whose output differs in some bits."""
+    """The result of a fault in layer b whose guard counts, and whose output differs in bits."""
     golden = Golden(graph(), guard, guard)
     reference = golden.run(images()[:1])
     tensors = {name: value[0].numpy() for name, value in reference.outputs.items()}
