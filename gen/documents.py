@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from holdfast.gen.port.uart_bridge import LINK_ADDRESS, LINK_BITS, Command
+from holdfast.gen.protection.guards import LearntGuard
 from holdfast.gen.protection.registry import ADDED_FROM
 
 from .layout import (
@@ -22,9 +23,7 @@ from .layout import (
 
 _CONTROL = {
     "start": "begins a run; reads as 0",
-    "guard_output": "checks outputs before their clamp",
-    "guard_input": "checks activations that enter the array",
-    "guard_zero": "replaces a value by the zero point instead of the bound",
+    **LearntGuard.switches,
     "interrupt": "raises the interrupt when a run has ended",
 }
 
