@@ -34,8 +34,6 @@ class Ecp5(NextpnrFamily):
     pins = "LPF"
     placed = "config"
     bitstream = "bit"
-    library = ("ecp5/cells_sim.v", "lattice")
-    models = ("block_ram.v", "ecp5.v")
 
     def options(self, board, time_first):
         # With most block RAMs in use the default, router1, was not done after ten minutes.

@@ -33,8 +33,6 @@ class Gowin(NextpnrFamily):
     pins = "CST"
     placed = "routed.json"
     bitstream = "fs"
-    library = ("gowin/cells_sim.v", "gowin")
-    models = ("block_ram.v", "gowin.v")
 
     def options(self, board, time_first):
         return []

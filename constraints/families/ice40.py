@@ -8,11 +8,7 @@ from .spram import SpramPlatform
 
 
 class Ice40(NextpnrFamily):
-    """iCE40 UltraPlus, by nextpnr-ice40 and icepack.
-
-    Its PLL makes the double clock of the SPRAM too. The model of the PLL passes the input on as
-    that double clock.
-    """
+    """iCE40 UltraPlus, by nextpnr-ice40 and icepack; its PLL makes the SPRAM's double clock too."""
 
     name = "ice40"
     flat = "synth_ice40 -device u -dsp -spram"
@@ -44,9 +40,6 @@ class Ice40(NextpnrFamily):
     pins = "PCF"
     placed = "asc"
     bitstream = "bin"
-    library = ("ice40/cells_sim.v", "ice40")
-    models = ("ice40.v",)
-    periods = 2
 
     def pll(self, board, ports):
         found = self.dividers(board.clock_mhz, 2 * board.core_mhz)

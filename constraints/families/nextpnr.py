@@ -1,7 +1,6 @@
 """Families whose bitstreams nextpnr and a packer make."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from holdfast.constraints.boards import Board
@@ -32,12 +31,6 @@ class NextpnrFamily(Family):
         The type of the pin file, as edalize calls it.
     placed, bitstream : str
         Suffixes of what placement and the packer make.
-    library : tuple of str
-        Yosys's models of its cells: a file, and the folder of what that includes.
-    models : tuple of str
-        Files of this folder with models that complete Yosys's own.
-    periods : int
-        Periods of the simulated clock in one of the core's.
     """
 
     arch: str
@@ -47,9 +40,6 @@ class NextpnrFamily(Family):
     pins: str
     placed: str
     bitstream: str
-    library: tuple[str, str]
-    models: tuple[str, ...] = ()
-    periods: int = 1
 
     def options(self, board: Board, time_first: bool) -> list[str]:
         """Returns nextpnr's options beside those of every family."""
@@ -62,8 +52,3 @@ class NextpnrFamily(Family):
     def pack_settings(self, board: Board) -> dict[str, Any]:
         """Returns the settings of edalize's packer."""
         return {}
-
-    def cell_models(self) -> str:
-        """Returns Verilog models that complete Yosys's own."""
-        folder = Path(__file__).parent
-        return "".join((folder / name).read_text(encoding="utf-8") for name in self.models)

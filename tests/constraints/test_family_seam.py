@@ -17,7 +17,7 @@ from holdfast.constraints.flow.place_flow import NETLIST, PlaceFlow
 from holdfast.constraints.flow.synthesis import synthesize
 from holdfast.explore.study import Study
 from holdfast.gen.config import AcceleratorConfig
-from tests.constraints.design.gate_level import gate_netlist
+from tests.constraints.design.gate_level import MODELS, CellModels, gate_netlist
 
 SMALL = AcceleratorConfig(
     rows=1, cols=1, act_depth=64, weight_depth=64, acc_depth=16, param_depth=16, program_depth=4
@@ -40,16 +40,12 @@ class Heath(NextpnrFamily):
     pins = "LPF"
     placed = "config"
     bitstream = "heath"
-    library = ("ecp5/cells_sim.v", "lattice")
 
     def options(self, board, time_first):
         return ["--moor", board.part]
 
     def pack_settings(self, board):
         return {"ecppack_options": ["--peat"]}
-
-    def cell_models(self):
-        return "module HEATH_PLL (input I, output O, L);\nassign O = I, L = 1;\nendmodule\n"
 
     def pll(self, board, ports):
         found = self.dividers(board.clock_mhz, board.core_mhz)
@@ -131,8 +127,10 @@ def test_placer_and_packer(board, tmp_path, monkeypatch):
         eda_tools.program("ecppack")
 
 
-def test_cells_in_simulation(board, tmp_path):
+def test_cells_in_simulation(board, tmp_path, monkeypatch):
     """The simulated netlist has the family's model beside Yosys's."""
+    own = "module HEATH_PLL (input I, output O, L);\nassign O = I, L = 1;\nendmodule\n"
+    monkeypatch.setitem(MODELS, "heath", CellModels(("ecp5/cells_sim.v", "lattice"), own))
     (tmp_path / "netlist.v").write_text("module holdfast_top; endmodule\n")
     text = gate_netlist(board, Synthesized(tmp_path, Cost(), {})).verilog
     assert "module HEATH_PLL" in text and "module TRELLIS_FF" in text

