@@ -21,8 +21,6 @@ from holdfast.sim.netlist.netlist import Netlist
 
 from .lockstep import LockstepRun
 
-__all__ = ["ControlEnd", "ControlRun"]
-
 _ROLES = (Role.CONTROL, Role.DESCRIPTOR_WORD, Role.DESCRIPTOR_INDEX)
 _AFTER = 64
 """Cycles after a stop in which nothing may begin anew."""
