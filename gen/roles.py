@@ -47,6 +47,7 @@ class Role(StrEnum):
     ACCUMULATOR_ADDEND = "accumulator_addend"
     ACCUMULATOR_TOTAL = "accumulator_total"
     REQUANTIZER = "requantizer"
+    LANE_BIAS = "lane_bias"
     LANE_PARAMETERS = "lane_parameters"
     """A channel's parameters in the form in which its requantizer takes them."""
     GUARD = "guard"

@@ -8,6 +8,7 @@ from holdfast.fault.analysis.layer_outputs import LayerOutputs, Points
 from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.analysis.memories import MemoryFaultAnalysis
 from holdfast.fault.analysis.registers import RegisterFaultAnalysis
+from holdfast.fault.analysis.requantizers import RequantizerAnalysis
 from holdfast.fault.analysis.resolver import Resolver
 from holdfast.fault.analysis.rtl import LockstepResolver
 from holdfast.fault.injection.session import RtlSession
@@ -36,6 +37,7 @@ RESOLVERS: list[Callable[[GoldenInference], Resolver | None]] = [
     lambda it: RegisterFaultAnalysis(it.layers, it.session.netlist.held, it.points),
     lambda it: it.memories,
     lambda it: it.liveness,
+    lambda it: RequantizerAnalysis(it.layers, it.session.netlist.held),
     lambda it: EndingResolver.of(it.session),
     lambda it: LockstepResolver(it.session, it.memories),
 ]

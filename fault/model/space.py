@@ -33,7 +33,7 @@ _ROLES = {
         Role.ACCUMULATOR_ADDEND,
         Role.ACCUMULATOR_TOTAL,
     ),
-    "requantizer": (Role.REQUANTIZER, Role.LANE_PARAMETERS),
+    "requantizer": (Role.REQUANTIZER, Role.LANE_BIAS, Role.LANE_PARAMETERS),
     "guard": (Role.GUARD, Role.GUARD_COUNTER),
     "activation_memory": (Role.ACTIVATION_WORDS, Role.ACTIVATION_PORT),
     "weight_memory": (Role.WEIGHT_WORDS, Role.WEIGHT_PORT),

@@ -55,7 +55,7 @@ class Lanes(wiring.Component):
         r"token(?:_\d+)?|pixel(?:_\d+)?|chained": Kind(Role.CONTROL),
         r"(?:residual|present)_skew__\w+": Kind(Role.RESIDUAL, pipeline=True),
         r"align__\w+": Kind(Role.OUTPUT_SKEW, pipeline=True),
-        r"bias_(?P<lane>\d+)": Kind(Role.REQUANTIZER, pipeline=True),
+        r"bias_(?P<lane>\d+)": Kind(Role.LANE_BIAS, pipeline=True),
         r"parameters_(?P<lane>\d+)": Kind(Role.LANE_PARAMETERS, pipeline=True),
         r"channel_setup__guard_\w+": Kind(Role.GUARD, pipeline=True),
         r"channel_setup__\w+": Kind(Role.REQUANTIZER, pipeline=True),
