@@ -89,34 +89,34 @@ def python(session: nox.Session, *arguments: str, extra: bool = True) -> None:
         raise
 
 
-@nox.session
-def sim(session: nox.Session) -> None:
-    """Simulates a network on the generated accelerator, checks it and injects faults."""
-    python(session, "-m", "holdfast.cli", "sim")
+COMMANDS = {
+    "sim": "Simulates a network on the generated accelerator, checks it and injects faults.",
+    "campaign": "Injects faults into whole inferences: sampling plan, intervals, store, report.",
+    "rates": "Turns a finished campaign into failures in time in an environment.",
+    "explore": "Weighs networks, arrays and protection: accuracy, failures, area, latency; "
+    "recommends.",
+    "calibrate": "Fits a fault model for networks to a campaign, and predicts with it.",
+    "generate": "Writes the Verilog of the reference configurations to rtl/.",
+    "bitstream": "Makes a board's bitstream, or its Vivado project.",
+    "train": "Trains, quantizes and lowers a network.",
+    "ptq": "Accuracy after quantization without training, in every way.",
+    "ftt": "Fault-tolerant training against clean training, under fault models at network level.",
+}
+"""Of `holdfast`: what each session of that name does."""
 
 
-@nox.session
-def campaign(session: nox.Session) -> None:
-    """Injects faults into whole inferences: sampling plan, intervals, store, report."""
-    python(session, "-m", "holdfast.cli", "campaign")
+def command(name: str) -> None:
+    """Makes the session of a command."""
+
+    def session(session: nox.Session) -> None:
+        python(session, "-m", "holdfast.cli", name)
+
+    session.__doc__ = COMMANDS[name]
+    nox.session(session, name=name)
 
 
-@nox.session
-def rates(session: nox.Session) -> None:
-    """Turns a finished campaign into failures in time in an environment."""
-    python(session, "-m", "holdfast.cli", "rates")
-
-
-@nox.session
-def explore(session: nox.Session) -> None:
-    """Weighs networks, arrays and protection: accuracy, failures, area, latency; recommends."""
-    python(session, "-m", "holdfast.cli", "explore")
-
-
-@nox.session
-def calibrate(session: nox.Session) -> None:
-    """Fits a fault model for networks to a campaign, and predicts with it."""
-    python(session, "-m", "holdfast.cli", "calibrate")
+for name in COMMANDS:
+    command(name)
 
 
 @nox.session
@@ -155,36 +155,6 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
-def generate(session: nox.Session) -> None:
-    """Writes the Verilog of the reference configurations to rtl/."""
-    python(session, "-m", "holdfast.cli", "generate")
-
-
-@nox.session
-def bitstream(session: nox.Session) -> None:
-    """Makes a board's bitstream, or its Vivado project."""
-    python(session, "-m", "holdfast.cli", "bitstream")
-
-
-@nox.session
-def train(session: nox.Session) -> None:
-    """Trains, quantizes and lowers a network."""
-    python(session, "-m", "holdfast.cli", "train")
-
-
-@nox.session
-def ptq(session: nox.Session) -> None:
-    """Accuracy after quantization without training, in every way."""
-    python(session, "-m", "holdfast.cli", "ptq")
-
-
-@nox.session
-def ftt(session: nox.Session) -> None:
-    """Fault-tolerant training against clean training, under fault models at network level."""
-    python(session, "-m", "holdfast.cli", "ftt")
-
-
-@nox.session
 def bench(session: nox.Session) -> None:
     """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels;
     campaign: faults per second; kills: a campaign killed again and again.
@@ -192,17 +162,7 @@ def bench(session: nox.Session) -> None:
     intervals: how often intervals hold the truth. extras: how much each extra installs.
     tables: the docs' tables of measured figures, from the JSON of the others.
     """
-    known = (
-        "accelerator",
-        "boards",
-        "campaign",
-        "extras",
-        "faultmodels",
-        "intervals",
-        "kills",
-        "peer",
-        "tables",
-    )
+    known = "accelerator boards campaign extras faultmodels intervals kills peer tables".split()
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
         print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import write_atomically
+from holdfast.nn.graph.graph import narrowed
 from holdfast.nn.networks.spec import Network
 
 from .base import RatedModel, replaced
@@ -150,7 +151,10 @@ class Calibration:
         header = {name: getattr(self, name) for name in HEADER}
         header |= {"format": FORMAT, "array": vars(self.array), "rates": self.rates.tolist()}
         stream = io.BytesIO()
-        arrays = {name: _narrow(value.numpy()) for name, value in self.templates.arrays().items()}
+        arrays = {
+            name: narrowed(value.numpy(), np.int16, np.int32)
+            for name, value in self.templates.arrays().items()
+        }
         arrays["header"] = np.array(json.dumps(header))
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
         write_atomically(path, stream.getvalue())
@@ -312,14 +316,3 @@ def _expanded(count: Tensor) -> tuple[Tensor, Tensor]:
     """For each of ``sum(count)`` parts: which entry it belongs to, and its number there."""
     owner = torch.repeat_interleave(count)
     return owner, torch.arange(len(owner), device=count.device) - (count.cumsum(0) - count)[owner]
-
-
-def _narrow(array: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype.kind != "i":
-        return array
-    for kind in (np.int16, np.int32):
-        if not array.size or (
-            np.iinfo(kind).min <= array.min() and array.max() <= np.iinfo(kind).max
-        ):
-            return array.astype(kind)
-    return array

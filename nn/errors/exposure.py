@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.weight_stationary import StationaryLatencies
 from holdfast.nn.graph.graph import Graph
-from holdfast.nn.networks.spec import Network
+from holdfast.nn.networks.spec import Network, Shape
+from holdfast.nn.operators.node import FanIn, Node
 from holdfast.nn.operators.registry import operator
 
 KINDS = ("conv", "dense", "avgpool", "maxpool")
@@ -109,15 +110,11 @@ class LayerWork:
 def graph_work(graph: Graph) -> list[LayerWork]:
     """Work of an integer graph, in execution order; additions cost nothing of their own."""
     image = graph.nodes[0].name
-    found = []
-    for node in graph.nodes:
-        if node.kind:
-            inputs, height, width = node.fan_in
-            first = node.weighted and image in node.inputs
-            found.append(
-                LayerWork(node.name, node.kind, node.shape, inputs, (height, width), first)
-            )
-    return found
+    return [
+        _work(node.name, node, node.shape, node.fan_in, image in node.inputs)
+        for node in graph.nodes
+        if node.kind
+    ]
 
 
 def network_work(spec: Network) -> list[LayerWork]:
@@ -127,11 +124,17 @@ def network_work(spec: Network) -> list[LayerWork]:
     for layer in spec.layers:
         known = operator(layer)
         if known.kind:
-            inputs, height, width = known.layer_fan_in(layer, shapes[layer.inputs[0]])
-            first = known.weighted and "image" in layer.inputs
-            shape, kernel = shapes[layer.name], (height, width)
-            found.append(LayerWork(layer.name, known.kind, shape, inputs, kernel, first))
+            fan_in = known.layer_fan_in(layer, shapes[layer.inputs[0]])
+            first = "image" in layer.inputs
+            found.append(_work(layer.name, known, shapes[layer.name], fan_in, first))
     return found
+
+
+def _work(
+    name: str, known: Node | type[Node], shape: Shape, fan_in: FanIn, first: bool
+) -> LayerWork:
+    inputs, height, width = fan_in
+    return LayerWork(name, known.kind, shape, inputs, (height, width), known.weighted and first)
 
 
 def exposures(layers: Sequence[LayerWork], array: ArrayShape) -> dict[str, NDArray[np.float64]]:

@@ -62,6 +62,9 @@ _KINDS = {
 }
 
 
+_NARROW = (np.int8, np.int16, np.uint16, np.int32)
+
+
 @dataclass
 class Graph:
     """A whole quantized network: nodes in execution order, the image first, the logits last.
@@ -120,7 +123,7 @@ class Graph:
         """Writes the graph to a .safetensors file, whole or not at all."""
         self.validate()
         tensors = {
-            f"{node.name}.{name}": _narrow(getattr(node, name))
+            f"{node.name}.{name}": narrowed(getattr(node, name), *_NARROW)
             for node in self.nodes
             for name in node.arrays
         }
@@ -182,13 +185,16 @@ class Graph:
 _GRAPH_FIELDS = [f.name for f in dataclasses.fields(Graph) if f.name not in ("nodes", "provenance")]
 
 
-def _narrow(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in the smallest integer type that holds it; safetensors needs C order."""
-    low, high = int(array.min()), int(array.max())
-    for kind in (np.int8, np.int16, np.uint16, np.int32):
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+def narrowed(array: NDArray[Any], *kinds: type[np.integer]) -> NDArray[Any]:
+    """Returns an array of integers in the first type that holds them, others as they are, in C
+    order.
+    """
+    for kind in kinds if array.dtype.kind in "iu" else ():
+        if not array.size or (
+            np.iinfo(kind).min <= array.min() and array.max() <= np.iinfo(kind).max
+        ):
             return np.ascontiguousarray(array, kind)
-    return np.ascontiguousarray(array, np.int64)
+    return np.ascontiguousarray(array)
 
 
 def _node_json(node: Node) -> dict[str, Any]:
