@@ -1,12 +1,13 @@
 """Computes the output codes of a layer whose sums, residual codes or parameters are wrong.
 
     layers = LayerOutputs(program, schedule, guard, golden)
-    effect = layers.points(run, tile, pixel, col, difference)
+    effects = layers.effects(run, [Changes(sums=[(output_tile, pixel, col, difference)])])
 
 Sums are linear modulo 2**acc_bits, so that adding differences to the golden sums is exact; what the
 requantizer makes of them is computed by the integer contract.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +24,10 @@ from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 
 from .effect import Effect, Ints
 
-__all__ = ["Changes", "LayerOutputs", "NotCoveredError", "Points", "joined"]
+__all__ = ["Changes", "LayerOutputs", "NotCoveredError", "Outputs", "Points", "joined"]
+
+_POINTS = 1 << 21
+"""Points of a run, times the changes that are evaluated at once."""
 
 Points = Callable[[Timeline, Ints, Ints, Ints, Ints], Effect]
 """What differences of sums do, by tile, pixel, column and difference."""
@@ -40,6 +44,28 @@ class Changes:
     residuals: list[tuple[Ints, Ints]] = field(default_factory=list)
     parameters: list[tuple[int, int, str, int]] = field(default_factory=list)
     counts: int = 0
+
+
+@dataclass
+class Outputs:
+    """Holds what changes to a descriptor's points make of its layer.
+
+    Attributes
+    ----------
+    target : (int64, int8) or None
+        Flat indices of the target, ascending, and codes; None: it is golden.
+    counts : int
+        Violations of the output guard beyond the golden run's.
+    covered : bool
+        Whether the target says all: a lane without a channel has no wrong code that is read.
+    sums : list of SumChange or None
+        What is wrong in the sums, with `LayerOutputs.keeps_sums`; None: they do not say everything.
+    """
+
+    target: tuple[Ints, NDArray[np.int8]] | None = None
+    counts: int = 0
+    covered: bool = True
+    sums: list[SumChange] | None = field(default_factory=list)
 
 
 class NotCoveredError(Exception):
@@ -80,67 +106,109 @@ class LayerOutputs:
             self._values[run.index] = LayerValues(self.program, run, self.guard, self.golden)
         return self._values[run.index]
 
-    def points(self, run: Timeline, tile: Ints, pixel: Ints, col: Ints, difference: Ints) -> Effect:
-        """Returns what differences that tiles add to totals do: arrays of one common shape."""
-        change = Changes(sums=[(tile // run.reductions, pixel, col, difference)])
-        effect = Effect(run.step, summed=True, sums=[] if self.keeps_sums else None)
-        target: list[tuple[Ints, Ints]] = []
-        try:
-            effect.counts = self.evaluate(run, change, target, effect)
-        except NotCoveredError as where:
-            return Effect(rtl=where.cycle)
-        if target:
-            if isinstance(self.program.graph[run.step.target], ConcatNode):
-                return Effect(rtl=run.fetch)
-            effect.tensors[run.step.target] = joined(target)
-        return effect
+    def effects(self, run: Timeline, changes: Sequence[Changes]) -> list[Effect]:
+        """Returns what changes to a run's sums do, each alone."""
+        joins = isinstance(self.program.graph[run.step.target], ConcatNode)
+        effects = []
+        for found in self.evaluate(run, changes):
+            if not found.covered or (found.target and joins):
+                effects.append(Effect(rtl=run.fetch))
+                continue
+            tensors = {run.step.target: found.target} if found.target else {}
+            sums = found.sums if self.keeps_sums else None
+            effects.append(Effect(run.step, tensors, found.counts, True, sums=sums))
+        return effects
 
-    def evaluate(
-        self, run: Timeline, change: Changes, target: list[tuple[Ints, Ints]], effect: Effect
-    ) -> int:
-        """Add changed codes of the run's target to ``target``, and what is wrong in its sums to
-        the effect's; returns additional violations.
-        """
-        values = self.values(run)
-        cols = self.config.cols
-        shape = (run.tiles, run.pixels, cols)
-        parts: list[Ints] = []
-        adds: list[Ints] = []
-        for arrays in change.sums:
-            *axes, difference = np.broadcast_arrays(*arrays)
-            parts.append(np.ravel_multi_index(tuple(axes), shape).ravel())
-            adds.append(difference.ravel())
-        for point, _ in change.residuals:
-            parts.append(point)
-            adds.append(np.zeros(len(point), np.int64))
-        for tile, column, _, _ in change.parameters:
-            pixels = np.arange(run.pixels)
-            parts.append((tile * run.pixels + pixels) * cols + column)
-            adds.append(np.zeros(run.pixels, np.int64))
-        if not parts:
-            return 0
-        unique, total = _totals(np.concatenate(parts), np.concatenate(adds), values.sums.size)
-        points = np.unravel_index(unique, shape)
+    def evaluate(self, run: Timeline, changes: Sequence[Changes]) -> list[Outputs]:
+        """Returns what each of some changes to a run makes of its target and its sums."""
+        size = self.values(run).sums.size
+        most = max(1, _POINTS // size)
+        parts = [changes[begin : begin + most] for begin in range(0, len(changes), most)]
+        return [found for part in parts for found in self._evaluated(run, part)]
+
+    def _evaluated(self, run: Timeline, changes: Sequence[Changes]) -> list[Outputs]:
+        """All changes at once: points are numbered through, one change's after the other's."""
+        values, size = self.values(run), self.values(run).sums.size
+        index, add = self._changed_points(run, changes)
+        if not len(index):
+            return [Outputs() for _ in changes]
+        unique, total = _totals(index, add, len(changes) * size)
+        number, flat = np.divmod(unique, size)
+        tau, rest = np.divmod(flat, run.pixels * self.config.cols)
+        points = (tau, *np.divmod(rest, self.config.cols))
+        bounds = np.searchsorted(number, np.arange(len(changes) + 1)).tolist()
+        ranges = [slice(*ends) for ends in itertools.pairwise(bounds)]
         parameters = residual = None
-        if change.parameters:
-            parameters = values.parameters.at((points[0], points[2]))
-            for tile, column, memory, faulty in change.parameters:
-                hit = (points[0] == tile) & (points[2] == column)
-                parameters.words[memory][hit] = faulty
-        if change.residuals:
+        if any(change.parameters for change in changes):
+            parameters = values.parameters.at((tau, points[2]))
+        if any(change.residuals for change in changes):
             residual = values.residual(points)
+        for case, (change, part) in enumerate(zip(changes, ranges, strict=True)):
+            for tile, column, memory, faulty in change.parameters:
+                assert parameters is not None
+                hit = (tau[part] == tile) & (points[2][part] == column)
+                parameters.words[memory][part][hit] = faulty
             for point, code in change.residuals:
-                residual[np.searchsorted(unique, point)] = code
-        if effect.sums is not None:
-            found = self._wrong_sums(run, change, points, total)
-            effect.sums = None if found is None else [*effect.sums, found]
+                assert residual is not None
+                residual[np.searchsorted(unique, case * size + point)] = code
         golden, before = self._golden_codes(run)
-        sums = wrap(values.sums.ravel()[unique] + total, self.config.acc_bits)
+        sums = wrap(values.sums.ravel()[flat] + total, self.config.acc_bits)
         codes, bad = values.codes(points, sums, parameters, residual)
-        hit = (codes != golden[unique]) & run.mask()[points[2]]
-        if hit.any():
-            self.place(run, [axis[hit] for axis in points], codes[hit], target)
-        return int(bad.sum() - before[unique].sum())
+        hit = np.flatnonzero((codes != golden[flat]) & run.mask()[points[2]])
+        targets = self._targets(run, number[hit], [axis[hit] for axis in points], codes[hit])
+        counts = np.bincount(number, bad - before[flat], len(changes)).astype(np.int64)
+        found = [
+            Outputs(targets.get(case), int(count), covered=targets.get(case, ()) is not None)
+            for case, count in enumerate(counts)
+        ]
+        if self.keeps_sums:
+            for change, part, outputs in zip(changes, ranges, found, strict=True):
+                if part.start < part.stop:
+                    mine = tuple(axis[part] for axis in points)
+                    wrong = self._wrong_sums(run, change, mine, total[part])
+                    outputs.sums = None if wrong is None else [wrong]
+        return found
+
+    def _changed_points(self, run: Timeline, changes: Sequence[Changes]) -> tuple[Ints, Ints]:
+        """Points that are to be computed, numbered through, and what is added to their sums."""
+        size, cols = self.values(run).sums.size, self.config.cols
+        parts, adds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for case, change in enumerate(changes):
+            first = case * size
+            for tau, pixel, col, difference in change.sums:
+                point = (tau * run.pixels + pixel) * cols + (col + first)
+                point, difference = np.broadcast_arrays(point, difference)
+                parts.append(point.ravel())
+                adds.append(difference.ravel())
+            others = [point for point, _ in change.residuals]
+            for tile, column, _, _ in change.parameters:
+                others.append((tile * run.pixels + np.arange(run.pixels)) * cols + column)
+            parts += [point + first for point in others]
+            adds += [np.zeros(len(point), np.int64) for point in others]
+        return np.concatenate(parts), np.concatenate(adds)
+
+    def _targets(
+        self, run: Timeline, number: Ints, points: Sequence[Ints], codes: Ints
+    ) -> dict[int, tuple[Ints, NDArray[np.int8]] | None]:
+        """Elements of the target, ascending, and their codes, by change that changes some; None
+        where it is not covered.
+        """
+        if not len(number):
+            return {}
+        channel, spot = self._spots(run, points)
+        place = self.program.places[run.step.target]
+        element = channel * place.height * place.width + spot
+        missing = set(number[channel < 0].tolist()) if self.guard.input else set()
+        used = np.flatnonzero(channel >= 0)
+        order = used[np.lexsort((element[used], number[used]))]
+        cases, firsts = np.unique(number[order], return_index=True)
+        ends = [*firsts[1:].tolist(), len(order)]
+        element, found = element[order], codes[order].astype(np.int8)
+        result: dict[int, tuple[Ints, NDArray[np.int8]] | None] = {
+            case: (element[first:end], found[first:end])
+            for case, first, end in zip(cases.tolist(), firsts.tolist(), ends, strict=True)
+        }
+        return result | dict.fromkeys(missing)
 
     def _wrong_sums(
         self, run: Timeline, change: Changes, points: tuple[Ints, ...], total: Ints
@@ -199,7 +267,7 @@ class LayerOutputs:
             target.append((index[used], codes[used]))
 
 
-def joined(parts: Sequence[tuple[Ints, Ints]]) -> tuple[Ints, NDArray[np.int8]]:
+def joined(parts: Sequence[tuple[Ints, NDArray]]) -> tuple[Ints, NDArray[np.int8]]:
     """Indices, ascending, and codes; where an index stands twice the later code holds."""
     index, codes = (np.concatenate(column)[::-1] for column in zip(*parts, strict=True))
     unique, first = np.unique(index, return_index=True)

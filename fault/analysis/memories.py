@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from holdfast.fault.injection.trace import Differences
 from holdfast.fault.model.fault import Fault
@@ -33,7 +34,8 @@ from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 
 from .effect import Effect, Ints
 from .golden_words import GoldenWords
-from .layer_outputs import Changes, LayerOutputs, NotCoveredError, joined
+from .last_reads import LastReads
+from .layer_outputs import Changes, LayerOutputs, NotCoveredError, Outputs, joined
 from .resolver import Decision, Later
 
 __all__ = ["MemoryFaultAnalysis"]
@@ -46,7 +48,8 @@ class _Search:
     cycle: int
     run: Timeline
     changed: dict[int, Changes] = field(default_factory=dict)
-    tensors: dict[str, list[tuple[Ints, Ints]]] = field(default_factory=dict)
+    tensors: dict[str, list[tuple[Ints, NDArray]]] = field(default_factory=dict)
+    outputs: dict[int, Outputs] = field(default_factory=dict)
 
     def changes(self, run: Timeline) -> Changes:
         """Returns what has been found of a descriptor's points."""
@@ -66,12 +69,39 @@ class MemoryFaultAnalysis:
         self.layers, self._held = layers, held
         self._program, self._schedule, self._config = layers.program, layers.schedule, layers.config
         self.golden_words = GoldenWords(layers, held)
+        self._last_reads = LastReads(self._config, self._schedule)
 
     def resolve(self, fault: Fault) -> Decision | Later | None:
         """Decides bits of one memory word that are inverted together."""
-        (name, address), *others = {(site.signal, site.address) for site in fault.bits}
-        if others or address is None or not fault.inverts:
+        return self.resolve_all([fault])[0]
+
+    def resolve_all(self, faults: Sequence[Fault]) -> list[Decision | Later | None]:
+        """Decides bits of memory words; what they change in one run is computed together."""
+        effects: list[_Search | Effect | None] = [self._one_word(fault) for fault in faults]
+        waiting: dict[int, list[tuple[_Search, Changes]]] = {}
+        for search in effects:
+            if isinstance(search, _Search):
+                for index, change in search.changed.items():
+                    waiting.setdefault(index, []).append((search, change))
+        for index, parts in waiting.items():
+            run = self._schedule.runs[index]
+            found = self.layers.evaluate(run, [change for _, change in parts])
+            for (search, _), outputs in zip(parts, found, strict=True):
+                search.outputs[index] = outputs
+        return [
+            self._decision(fault, self._made(effect) if isinstance(effect, _Search) else effect)
+            for fault, effect in zip(faults, effects, strict=True)
+        ]
+
+    def _one_word(self, fault: Fault) -> _Search | Effect | None:
+        """What is found of a fault's word; None: it is no such fault, or cannot be said."""
+        name, address, _ = fault.site
+        if address is None or not fault.inverts:
             return None
+        if any((site.signal, site.address) != (name, address) for site in fault.bits):
+            return None
+        if self._last_reads.before(self._held[name], address, fault.cycle):
+            return Effect()
         golden = self.golden_words.at(name, address, fault.cycle)
         if golden is None:
             return None
@@ -79,11 +109,17 @@ class MemoryFaultAnalysis:
         for site in fault.bits:
             faulty ^= 1 << site.bit
         word, before, after = (np.array([value]) for value in (address, golden, faulty))
-        effect = self.effect(fault.cycle, [Differences(name, word, before, after)])
+        return self._searched(fault.cycle, [Differences(name, word, before, after)])
+
+    def _decision(self, fault: Fault, effect: Effect | None) -> Decision | Later | None:
+        if effect is None:
+            return None
         if effect.rtl is not None:
             # Nothing but the word differs until it is read.
             return Later(effect.rtl)
-        latent = holds_constants(self._program, self._held[name], word)
+        name, address, _ = fault.site
+        assert address is not None
+        latent = holds_constants(self._program, self._held[name], address)
         if effect.step is not None:
             return Decision("closed", effect, latent, effect.counts)
         written = self.golden_words.overwritten(name, address, fault.cycle)
@@ -98,6 +134,15 @@ class MemoryFaultAnalysis:
         Effect
             With ``rtl`` set if the closed form does not cover it.
         """
+        search = self._searched(cycle, memories)
+        if isinstance(search, Effect):
+            return search
+        for index, change in search.changed.items():
+            (search.outputs[index],) = self.layers.evaluate(self._schedule.runs[index], [change])
+        return self._made(search)
+
+    def _searched(self, cycle: int, memories: Sequence[Differences]) -> _Search | Effect:
+        """Where words that differ are read before they are written."""
         current = self._schedule.at(cycle)
         if current.index and cycle < current.start[0]:
             # The layer before has ended, this one has read nothing: what differs is that one's.
@@ -113,20 +158,25 @@ class MemoryFaultAnalysis:
                 raise NotCoveredError(cycle)
         except NotCoveredError as where:
             return Effect(rtl=where.cycle)
-        if not steps:
-            return Effect()
-        step = self._schedule.runs[next(iter(search.changed), current.index)].step
+        return search if steps else Effect()
+
+    def _made(self, search: _Search) -> Effect:
+        """The effect of what was found, once its runs have been computed."""
+        step = self._schedule.runs[next(iter(search.changed), search.run.index)].step
         effect = Effect(step, sums=[] if self.layers.keeps_sums and not search.tensors else None)
         target = search.tensors.setdefault(step.target, [])
         for index, change in search.changed.items():
-            run = self._schedule.runs[index]
-            try:
-                effect.counts += change.counts + self.layers.evaluate(run, change, target, effect)
-            except NotCoveredError:
-                return Effect(rtl=cycle)
+            outputs = search.outputs[index]
+            if not outputs.covered:
+                return Effect(rtl=search.cycle)
+            if outputs.target:
+                target.append(outputs.target)
+            if effect.sums is not None:
+                effect.sums = None if outputs.sums is None else [*effect.sums, *outputs.sums]
+            effect.counts += change.counts + outputs.counts
             effect.summed |= bool(change.sums or change.residuals or change.parameters)
         if target and isinstance(self._program.graph[step.target], ConcatNode):
-            return Effect(rtl=cycle)
+            return Effect(rtl=search.cycle)
         effect.tensors |= {name: joined(parts) for name, parts in search.tensors.items() if parts}
         return effect
 
@@ -189,9 +239,10 @@ class MemoryFaultAnalysis:
             if run.maximum:
                 raise NotCoveredError(search.cycle)
             values = self.layers.values(run)
-            tiles = [n for n in range(len(run.start)) if run.weight_tile(n) == tile]
-            add = values.activations[tiles, :, row].astype(np.int64).sum(0) * difference
-            tau = np.full(run.pixels, tiles[0] // run.reductions)
+            tiles = range(*np.searchsorted(run.weight_tiles, (tile, tile + 1)).tolist())
+            part = values.activations[tiles.start : tiles.stop, :, row]
+            add = part.sum(0, dtype=np.int64) * difference
+            tau = np.full(run.pixels, tiles.start // run.reductions)
             points = (tau, np.arange(run.pixels), np.full(run.pixels, col), add)
             search.changes(run).sums.append(points)
 

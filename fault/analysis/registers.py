@@ -18,7 +18,8 @@ In cycles in which no pixel is there, nothing takes the value. A test compares a
 cycles of layers on small arrays with the RTL.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +30,8 @@ from holdfast.gen.roles import Held, Role
 from holdfast.sim.machine.layer_values import signed
 from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 
-from .effect import Effect
-from .layer_outputs import LayerOutputs, Points
+from .effect import Effect, Ints
+from .layer_outputs import Changes, LayerOutputs, Points
 from .resolver import Decision
 
 __all__ = ["RegisterFaultAnalysis"]
@@ -46,6 +47,16 @@ _ACCUMULATORS = {
 """Cycles from the read address, and whether the sum before the tile and the tile's own are held."""
 
 
+class _Struck(NamedTuple):
+    """Differences that tiles of a run add to sums: arrays of one common shape."""
+
+    run: Timeline
+    tile: Ints
+    pixel: Ints
+    col: Ints
+    difference: Ints
+
+
 class RegisterFaultAnalysis:
     """Decides upsets of registers from the golden values of one image.
 
@@ -54,7 +65,7 @@ class RegisterFaultAnalysis:
     held : Mapping
         What registers are for, by name.
     points : Callable
-        What differences of sums do; by default `LayerOutputs.points`.
+        What differences of sums do; by default `LayerOutputs.effects`.
     """
 
     def __init__(
@@ -62,8 +73,8 @@ class RegisterFaultAnalysis:
     ):
         self._layers, self._held = layers, held
         self._config = layers.config
-        self._points = points or layers.points
-        self._forms: dict[Role, Callable[[Timeline, Held, int, int], Effect | None]] = {
+        self._points = points
+        self._forms: dict[Role, Callable[[Timeline, Held, int, int], _Struck | Effect | None]] = {
             Role.PE_ACTIVATION: self._activation,
             Role.ARRAY_SKEW: self._activation,
             Role.INPUT_VECTOR: self._activation,
@@ -78,21 +89,53 @@ class RegisterFaultAnalysis:
 
     def resolve(self, fault: Fault) -> Decision | None:
         """Decides one inverted bit."""
-        if not fault.single:
-            return None
-        name, _, bit = fault.site
-        effect = self.effect(name, bit, fault.cycle)
-        if effect is None or effect.rtl is not None:
-            return None
-        return Decision("closed", effect, counts=effect.counts)
+        return self.resolve_all([fault])[0]
+
+    def resolve_all(self, faults: Sequence[Fault]) -> list[Decision | None]:
+        """Decides inverted bits, those of one run together."""
+        effects: list[Effect | None] = [None] * len(faults)
+        struck: dict[int, list[tuple[int, _Struck]]] = {}
+        for number, fault in enumerate(faults):
+            if fault.single:
+                name, _, bit = fault.site
+                found = self._found(name, bit, fault.cycle)
+                if isinstance(found, _Struck):
+                    struck.setdefault(found.run.index, []).append((number, found))
+                else:
+                    effects[number] = found
+        for parts in struck.values():
+            made = self._made([found for _, found in parts])
+            for (number, _), effect in zip(parts, made, strict=True):
+                effects[number] = effect
+        return [
+            Decision("closed", effect, counts=effect.counts)
+            if effect is not None and effect.rtl is None
+            else None
+            for effect in effects
+        ]
 
     def effect(self, name: str, bit: int, cycle: int) -> Effect | None:
         """Returns the effect of one inverted bit, or None where there is no closed form."""
-        run = self._layers.schedule.at(cycle)
+        found = self._found(name, bit, cycle)
+        return self._made([found])[0] if isinstance(found, _Struck) else found
+
+    def _found(self, name: str, bit: int, cycle: int) -> _Struck | Effect | None:
         held = self._held[name]
-        if run.maximum or held.role not in self._forms:
+        if held.role not in self._forms:
             return None
-        return self._forms[held.role](run, held, bit, cycle)
+        run = self._layers.schedule.at(cycle)
+        return None if run.maximum else self._forms[held.role](run, held, bit, cycle)
+
+    def _made(self, struck: Sequence[_Struck]) -> list[Effect]:
+        """What differences of one run's sums do, each alone."""
+        if self._points is not None:
+            return [self._points(*found) for found in struck]
+        run = struck[0].run
+        changes = [
+            Changes(sums=[(tile // run.reductions, pixel, col, difference)])
+            for _, tile, pixel, col, difference in struck
+        ]
+        return self._layers.effects(run, changes)
 
     @staticmethod
     def _pixel(run: Timeline, moment: int) -> tuple[int, int] | None:
@@ -102,7 +145,9 @@ class RegisterFaultAnalysis:
             return None
         return tile, moment - int(run.start[tile])
 
-    def _activation(self, run: Timeline, held: Held, bit: int, cycle: int) -> Effect | None:
+    def _activation(
+        self, run: Timeline, held: Held, bit: int, cycle: int
+    ) -> _Struck | Effect | None:
         """An activation of a row, wrong for all columns that it has yet to reach."""
         late = first = 0
         if held.role in (Role.INPUT_VECTOR, Role.INPUT_WORD):
@@ -130,18 +175,18 @@ class RegisterFaultAnalysis:
         golden = int(values.activations[tile, pixel, row])
         difference = signed(golden ^ 1 << bit, self._config.act_bits) - golden
         add = values.weights[run.weight_tile(tile), row, first:].astype(np.int64) * difference
-        return self._points(run, np.array(tile), np.array(pixel), cols, add)
+        return _Struck(run, np.array(tile), np.array(pixel), cols, add)
 
     def _products(self, run: Timeline, tile: int, pixel: int, col: int) -> np.ndarray:
         values = self._layers.values(run)
         weights = values.weights[run.weight_tile(tile), :, col].astype(np.int64)
         return values.activations[tile, pixel] * weights
 
-    def _point(self, run: Timeline, tile: int, pixel: int, col: int, difference: int) -> Effect:
-        point = (np.array([value]) for value in (tile, pixel, col, difference))
-        return self._points(run, *point)
+    @staticmethod
+    def _point(run: Timeline, tile: int, pixel: int, col: int, difference: int) -> _Struck:
+        return _Struck(run, *(np.array([value]) for value in (tile, pixel, col, difference)))
 
-    def _column_sum(self, run: Timeline, held: Held, bit: int, cycle: int) -> Effect:
+    def _column_sum(self, run: Timeline, held: Held, bit: int, cycle: int) -> _Struck | Effect:
         """A product or partial sum, wrong; what the rows below have no room for is lost."""
         row, col = int(held.place["row"]), int(held.place["col"])
         product = held.role is Role.PE_PRODUCT
@@ -160,7 +205,7 @@ class RegisterFaultAnalysis:
             total = signed(total, SystolicArray.sum_bits(self._config, below))
         return self._point(run, *found, col, total - int(products.sum()))
 
-    def _weight(self, run: Timeline, held: Held, bit: int, cycle: int) -> Effect:
+    def _weight(self, run: Timeline, held: Held, bit: int, cycle: int) -> _Struck | Effect:
         """An active weight, wrong for the rest of its tile."""
         row, col = int(held.place["row"]), int(held.place["col"])
         found = self._pixel(run, cycle - run.timing.enter - row - col)
@@ -169,7 +214,7 @@ class RegisterFaultAnalysis:
         tile, first = found
         return self._wrong_weight(run, [tile], first, row, col, run.weight_tile(tile), bit)
 
-    def _loaded_weight(self, run: Timeline, held: Held, bit: int, cycle: int) -> Effect:
+    def _loaded_weight(self, run: Timeline, held: Held, bit: int, cycle: int) -> _Struck | Effect:
         """A weight on its way to a PE, wrong for the tiles whose swap takes it."""
         reads = run.weight_reads[0] + _LATE.load
         begin = cycle
@@ -197,7 +242,7 @@ class RegisterFaultAnalysis:
         col: int,
         loaded: int,
         bit: int,
-    ) -> Effect:
+    ) -> _Struck | Effect:
         """A loaded weight, wrong for some tiles from a pixel on."""
         tiles = np.array(tiles, np.int64)
         if not len(tiles):
@@ -207,10 +252,11 @@ class RegisterFaultAnalysis:
         difference = signed(golden ^ 1 << bit, self._config.weight_bits) - golden
         add = values.activations[tiles, first:, row].astype(np.int64) * difference
         pixels = np.arange(first, run.pixels)
-        points = np.broadcast_arrays(tiles[:, None], pixels, np.array(col), add)
-        return self._points(run, *(part.ravel() for part in points))
+        return _Struck(run, tiles[:, None], pixels, np.array(col), add)
 
-    def _accumulator(self, run: Timeline, held: Held, bit: int, cycle: int) -> Effect | None:
+    def _accumulator(
+        self, run: Timeline, held: Held, bit: int, cycle: int
+    ) -> _Struck | Effect | None:
         """A bit of what has been accumulated, or of what is added to it."""
         lane, role = int(held.place["lane"]), held.role
         if run.chained and role is Role.ACCUMULATOR_TOTAL:

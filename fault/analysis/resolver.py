@@ -4,15 +4,16 @@ on.
 An engine asks its resolvers in turn (`fault.campaign.resolvers`); the first answer decides.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from holdfast.fault.injection.session import InferenceOutcome
 from holdfast.fault.model.fault import Fault
 
 from .effect import Effect
 
-__all__ = ["Decision", "Later", "Resolver"]
+__all__ = ["DecidesTogether", "Decision", "Later", "Resolver"]
 
 
 @dataclass
@@ -53,3 +54,11 @@ class Resolver(Protocol):
 
     def resolve(self, fault: Fault) -> Decision | Later | InferenceOutcome | None:
         """Decides a fault, or delays it; None leaves it to the next resolver."""
+
+
+@runtime_checkable
+class DecidesTogether(Protocol):
+    """A resolver that decides many faults with less work than one after the other."""
+
+    def resolve_all(self, faults: Sequence[Fault]) -> Sequence[Decision | Later | None]:
+        """Returns for each fault what `Resolver.resolve` does."""

@@ -33,7 +33,7 @@ from holdfast.fault.analysis.layer_outputs import LayerOutputs
 from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.analysis.memories import MemoryFaultAnalysis
 from holdfast.fault.analysis.propagation import Logits, Propagator
-from holdfast.fault.analysis.resolver import Decision, Later
+from holdfast.fault.analysis.resolver import DecidesTogether, Decision, Later
 from holdfast.fault.injection.session import InferenceOutcome, RtlSession
 from holdfast.fault.injection.trace import Trace
 from holdfast.fault.model.fault import Fault
@@ -162,9 +162,10 @@ class Engine:
         """
         self._take()
         order = sorted(range(len(upsets)), key=lambda index: upsets[index].cycle)
-        decisions: dict[int, Decision | FaultOutcome] = {}
+        decisions: dict[int, Decision | FaultOutcome] = {**self._together(upsets)}
         for done, index in enumerate(order):
-            decisions[index] = self._decide(upsets[index])
+            if index not in decisions:
+                decisions[index] = self._decide(upsets[index])
             if progress is not None:
                 progress(done + 1)
         pending = [i for i, d in decisions.items() if isinstance(d, Decision)]
@@ -188,6 +189,23 @@ class Engine:
         """Make this image's golden run the inference's."""
         if self.inference.golden is not self._trace:
             self.inference.golden = self._trace
+
+    def _together(self, faults: Sequence[Fault]) -> dict[int, Decision]:
+        """What the first resolvers decide together, by index; those that do not end the row."""
+        decided: dict[int, Decision] = {}
+        if rtl_alone(self.program.config):
+            return decided
+        for resolver in self._resolvers:
+            if not isinstance(resolver, DecidesTogether):
+                break
+            left = [index for index in range(len(faults)) if index not in decided]
+            found = resolver.resolve_all([faults[index] for index in left])
+            decided |= {
+                index: decision
+                for index, decision in zip(left, found, strict=True)
+                if isinstance(decision, Decision)
+            }
+        return decided
 
     def _decide(self, fault: Fault) -> Decision | FaultOutcome:
         if rtl_alone(self.program.config):

@@ -20,22 +20,25 @@ def holds_tensor(program: Program, names: Iterable[str], memory: Held, address: 
     return any(p.bank == bank and p.base <= address < p.base + p.size for p in places)
 
 
-def holds_constants(program: Program, memory: Held, words: NDArray[np.int64]) -> bool:
-    """Tells whether one of some words of descriptors, parameters or weights is written once and
-    read by all runs.
+def holds_constants(program: Program, memory: Held, words: NDArray[np.int64] | int) -> bool:
+    """Tells whether a word, or one of some, of descriptors, parameters or weights is written once
+    and read by all runs.
     """
     # Chunks that take turns are written anew before every use.
     chunk = program.chunks[0] if program.resident else None
     if memory.role is Role.PROGRAM_WORDS:
-        words, part = np.divmod(words, DESCRIPTOR_STRIDE)
-        words, size = words[part < DESCRIPTOR_WORDS], len(program.descriptors)
-    elif chunk and (first := weight_word(program.config, memory, 0)):
+        words, part = divmod(words, DESCRIPTOR_STRIDE)
+        size = len(program.descriptors)
+        inside = (words >= 0) & (words < size) & (part < DESCRIPTOR_WORDS)
+        return bool(np.any(inside))
+    if chunk and (first := weight_word(program.config, memory, 0)):
         words, size = words + first[1] - chunk.weight_base, len(chunk.weights)
     elif chunk and memory.role is Role.PARAMETER_WORDS:
         words, size = words - chunk.param_base, len(chunk.parameters)
     else:
         return False
-    return bool(((words >= 0) & (words < size)).any())
+    inside = (words >= 0) & (words < size)
+    return bool(np.any(inside))
 
 
 def of_guard(program: Program, space: FaultSpace, site: Site) -> bool:

@@ -131,7 +131,7 @@ class LayerValues:
     def sums(self) -> Ints:
         """Totals before the bias, int64 [output_tile, pixel, column]; not for ``maximum``."""
         run = self.run
-        used = self.weights[[run.weight_tile(tile) for tile in range(len(run.start))]]
+        used = self.weights[run.weight_tiles]
         products = np.matmul(self.activations.astype(np.float64), used.astype(np.float64))
         totals = products.reshape(run.tiles, run.reductions, run.pixels, -1).sum(1)
         return wrap(totals.astype(np.int64), self.config.acc_bits)

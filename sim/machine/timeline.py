@@ -86,6 +86,11 @@ class DescriptorTimeline(ABC):
         """Returns which loaded weight tile a tile uses."""
 
     @cached_property
+    def weight_tiles(self) -> NDArray[np.int64]:
+        """Returns the loaded weight tile of every tile, ascending."""
+        return np.array([self.weight_tile(tile) for tile in range(len(self.start))])
+
+    @cached_property
     def _bases(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Word address of pixel 0 and sub-block of every tile, as the feeder walks."""
         descriptor, sub_blocks = self.descriptor, self.config.sub_blocks

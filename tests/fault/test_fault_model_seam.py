@@ -110,7 +110,7 @@ def test_its_ids_say_what_the_machine_does(result):
                 for lane in range(CONFIG.word_lanes)
             ]
             found = [int(words[n % 2][place.base + n // 2]) for n in range(6)]
-            clean = engine.propagator.reference.outputs["logits"].numpy().ravel().tolist()
+            clean = engine.memories.layers.golden["logits"].ravel().tolist()
             assert (found == clean) == (row["effect"] in ("masked", "latent")), row["fault"]
             differ += found != clean
     assert differ

@@ -83,7 +83,7 @@ def test_attributes_of_an_inference():
     last = engine.inference.schedule.cycles - 1
     flips = list(flips_of_logits())
     upsets = [Fault((Site(memory, address, bit),), last) for memory, address, bit, _, _ in flips]
-    clean = engine.propagator.reference.outputs["logits"].numpy().ravel()
+    clean = engine.memories.layers.golden["logits"].ravel()
     results = engine.run(upsets)
     assert [r.output for r in results] == [codes.tobytes() for *_, codes in flips]
     expected = [verdict(clean, codes) for *_, codes in flips]

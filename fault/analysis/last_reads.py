@@ -1,0 +1,80 @@
+"""Tells until when the words that the host wrote before a run are read: weights, channel parameters
+and descriptors.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from holdfast.fault.model.space import weight_word
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import DESCRIPTOR_STRIDE
+from holdfast.gen.roles import Held, Role
+from holdfast.sim.machine.schedule import Schedule
+from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
+
+from .effect import Ints
+
+__all__ = ["LastReads"]
+
+Reads = tuple[Ints, Ints]
+"""Words, and the cycles in which they are read."""
+
+
+class LastReads:
+    """Last reads in one inference."""
+
+    def __init__(self, config: AcceleratorConfig, schedule: Schedule):
+        self._config, self._schedule = config, schedule
+
+    def before(self, memory: Held, address: int, cycle: int) -> bool:
+        """Tells whether all reads of a word are before a cycle; False of words that are written in
+        a run.
+        """
+        weight = weight_word(self._config, memory, address)
+        if weight is not None:
+            known, address = self._weights, weight[1]
+        elif memory.role is Role.PARAMETER_WORDS:
+            known = self._parameters
+        elif memory.role is Role.PROGRAM_WORDS:
+            known = self._program
+        else:
+            return False
+        return address >= len(known) or known[address] < cycle
+
+    @cached_property
+    def _weights(self) -> list[int]:
+        rows = np.arange(self._config.rows)
+
+        def reads(run: Timeline) -> Reads:
+            cycles, words = run.weight_reads
+            return words[:, None] + rows, cycles[:, None] + rows
+
+        return self._last(reads)
+
+    @cached_property
+    def _parameters(self) -> list[int]:
+        columns = np.arange(self._config.cols)
+
+        def reads(run: Timeline) -> Reads:
+            tiles = run.descriptor.param_base + np.arange(run.tiles) * self._config.cols
+            moments = run.finish + run.timing.parameters
+            return tiles[:, None] + columns, moments[:, None] + columns
+
+        return self._last(reads)
+
+    @cached_property
+    def _program(self) -> list[int]:
+        parts = np.arange(DESCRIPTOR_STRIDE)
+        return self._last(lambda run: (run.index * DESCRIPTOR_STRIDE + parts, run.fetch + parts))
+
+    def _last(self, reads: Callable[[Timeline], Reads]) -> list[int]:
+        """The last cycle by word; -1: none."""
+        words, cycles = (
+            np.concatenate([part.ravel() for part in parts])
+            for parts in zip(*map(reads, self._schedule.runs), strict=True)
+        )
+        last = np.full(int(words.max()) + 1, -1)
+        np.maximum.at(last, words, cycles)
+        return last.tolist()
