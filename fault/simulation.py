@@ -24,7 +24,8 @@ from holdfast.fault.results.layers import Row, summarize
 from holdfast.fault.sampling.sample import sample
 from holdfast.nn.compiler.program import Program, Step
 from holdfast.nn.data.choice import images_for
-from holdfast.nn.data.cifar import ImageSet, find_data, generated_images, test_images
+from holdfast.nn.data.cifar import find_data, generated_images, test_images
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.graph.golden import Golden, classes
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GuardSettings, guard_name

@@ -19,7 +19,8 @@ from holdfast.explore import exploration
 from holdfast.fault import rates, simulate, simulation
 from holdfast.fault.calibration import calibrate
 from holdfast.fault.campaign import campaign as engine
-from holdfast.nn.data.cifar import Cifar10, ImageSet
+from holdfast.nn.data.cifar import Cifar10
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.registry import network
 from holdfast.nn.training import ftt, ptq, recipe, train

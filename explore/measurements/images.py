@@ -6,7 +6,8 @@ from pathlib import Path
 from holdfast.base.cache import digest, file_hash
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import printable, reason
-from holdfast.nn.data.cifar import ImageSet, find_data, generated_images, load_cifar10
+from holdfast.nn.data.cifar import find_data, generated_images, load_cifar10
+from holdfast.nn.data.images import ImageSet
 
 
 def data_identity(data: Path | None) -> str:

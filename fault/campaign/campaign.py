@@ -36,7 +36,7 @@ from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import Filters
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
-from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, named_guard
 from holdfast.nn.graph.pixels import image_codes

@@ -17,18 +17,6 @@ from .batches import LARGEST_BATCH, read_batch
 from .images import CLASSES, Bytes, ImageSet, image_set
 from .pictures import SIDE, read_picture
 
-__all__ = [
-    "CLASSES",
-    "Cifar10",
-    "ImageSet",
-    "download",
-    "find_data",
-    "generated_images",
-    "load_cifar10",
-    "sample",
-    "test_images",
-]
-
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
 

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from holdfast.base.errors import HoldfastError
-from holdfast.base.text import shown
+from holdfast.base.options import check_choice
 
 from .base import (
     ErrorModel,
@@ -62,8 +61,7 @@ class MacBitBias(RatedModel):
         super().__init__(rate, seed)
         self.spared = frozenset(spared)
         self.rounded_rate = rounded_rate
-        if bound not in ("power", "largest"):
-            raise HoldfastError(f"bound must be power or largest, not {shown(bound)}.")
+        check_choice(("power", "largest"), bound=bound)
         self.bound = bound
 
     def element_rate(self, macs: int) -> float:
@@ -226,8 +224,7 @@ class SingleActivationFlip(ErrorModel):
 
     def __init__(self, seed: int = 0, *, uniform: str = "bits") -> None:
         super().__init__(seed)
-        if uniform not in ("bits", "layers"):
-            raise HoldfastError(f"uniform must be bits or layers, not {shown(uniform)}.")
+        check_choice(("bits", "layers"), uniform=uniform)
         self.uniform = uniform
         self._drawn: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 

@@ -26,8 +26,6 @@ from holdfast.nn.operators.shortcut import ShortcutNode
 from .golden import Golden, GoldenOutputs
 from .output_pixels import Codes, Ints, OutputPixels, clamped, rounded
 
-__all__ = ["Incremental", "Pixels"]
-
 _PLAIN = 32
 """Runs of which whole layers are computed at once."""
 

@@ -19,8 +19,6 @@ from .golden import Golden, GoldenOutputs
 from .products import Products
 from .windows import Windows
 
-__all__ = ["OutputPixels", "clamped", "rounded"]
-
 Codes = NDArray[np.int8]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Products"]
-
 
 class Products:
     """Products with one matrix.

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Windows"]
-
 Codes = NDArray[np.int8]
 Ints = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from holdfast.base.statistics import Sample, share
-from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.errors.base import ErrorModel
 from holdfast.nn.graph.golden import Golden, GuardMode, classes
 from holdfast.nn.graph.graph import Graph

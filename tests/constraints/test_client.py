@@ -12,7 +12,7 @@ from holdfast.constraints import client
 from holdfast.constraints.boards import find_board
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
-from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.machine.cycles import step_cycles
 from tests.constraints.design.gate_level import board_line, board_model

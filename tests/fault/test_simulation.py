@@ -8,7 +8,7 @@ import pytest
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.model.space import STRUCTURES
 from holdfast.fault.simulation import Setup, chosen_steps, simulate
-from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.graph.guard_modes import GUARD_ON
 from holdfast.sim.compiled.build import build_compiled
 from tests.fault.tiny import images, netlist, program

@@ -26,7 +26,8 @@ import numpy as np
 from PIL import Image
 
 from holdfast.base.errors import HoldfastError
-from holdfast.nn.data.cifar import CLASSES, load_cifar10
+from holdfast.nn.data.cifar import load_cifar10
+from holdfast.nn.data.images import CLASSES
 from holdfast.nn.data.pictures import read_picture
 from tests.nn.mutations import peak
 

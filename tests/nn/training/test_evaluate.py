@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.training.evaluate import accuracy
 
 

@@ -6,7 +6,7 @@ import torch
 from rich.progress import Progress
 
 from holdfast.base.errors import HoldfastError
-from holdfast.nn.data.cifar import ImageSet
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.errors.registry import fault_model
 from holdfast.nn.networks.float import FloatNetwork
 from holdfast.nn.networks.spec import Network

@@ -10,7 +10,8 @@ import torch
 from holdfast.base.command import run
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
-from holdfast.nn.data.cifar import Cifar10, ImageSet
+from holdfast.nn.data.cifar import Cifar10
+from holdfast.nn.data.images import ImageSet
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.float import FloatNetwork
