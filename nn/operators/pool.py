@@ -16,7 +16,7 @@ class PoolNode(Node):
     padding: int = 0
 
     @classmethod
-    def output_shape(cls, layer: LayerSpec, inputs: list[Shape]) -> Shape:
+    def output_shape(cls, layer: "LayerSpec | PoolNode", inputs: list[Shape]) -> Shape:
         c, *sides = inputs[0]
         h, w = (windows(size, layer.kernel, layer.stride, layer.padding) for size in sides)
         return c, h, w
@@ -30,7 +30,4 @@ class PoolNode(Node):
         check_inside(f"kernel {where}", self.kernel, 1, 1 << 8)
         check_inside(f"stride {where}", self.stride, 1, 1 << 8)
         check_inside(f"padding {where}", self.padding, 0, self.kernel // 2)
-        c, *sides = sources[0].shape
-        self.check_shape(
-            (c, *(windows(size, self.kernel, self.stride, self.padding) for size in sides))
-        )
+        self.check_shape(self.output_shape(self, [sources[0].shape]))
