@@ -52,9 +52,7 @@ Margin = Annotated[
     str, options.text("Error margin that decides the number of faults, such as 0.5%.")
 ]
 Confidence = Annotated[str, options.text("Of all intervals.")]
-StopAt = Annotated[
-    str, options.text("Stop early once SDC-1's weighted interval is this +- or less.")
-]
+StopAt = Annotated[str, options.text("Stop once the interval of --metric is this +- or less.")]
 Minimum = Annotated[
     int, options.whole(0, MOST_FAULTS, "Least faults of a structure, or all of it.")
 ]
@@ -72,7 +70,7 @@ Patterns = Annotated[
     bool, typer.Option("--patterns", help="Store what was wrong in the layer that was struck.")
 ]
 Pilot = Annotated[Path | None, options.path("Finished campaign that says where to draw.")]
-Metric = Annotated[str, options.text(f"Made exact: {', '.join(METRICS)}.")]
+Metric = Annotated[str, options.text(f"For --pilot, --stop-at: {', '.join(METRICS)}.")]
 Audit = Annotated[str, options.text("Share of the faults that plain RTL computes again.")]
 Comparison = Annotated[
     str, options.text("Guard settings to compare on the same faults.", "--compare")

@@ -31,7 +31,7 @@ from holdfast.fault.results.rates import failure_rates as failure_rates_in
 from holdfast.fault.results.rates_files import files
 from holdfast.fault.results.record import Summary
 from holdfast.fault.results.report import report
-from holdfast.fault.results.summary import compare, failure_rates, summarize
+from holdfast.fault.results.summary import compare, failure_rates, stratum_samples, summarize
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import Filters
 from holdfast.gen.config import AcceleratorConfig
@@ -48,8 +48,8 @@ from .manifest import manifest, settings
 from .pilot import divided
 from .prior import Ended, PriorCampaign
 from .spec import CampaignSpec, UnitStatistics
+from .stopping import next_look, raised
 from .store import Store
-from .unit import UnitId
 from .workers import golden_runs, run_units
 
 
@@ -71,7 +71,7 @@ class CampaignSettings:
     confidence : float
         Of all intervals.
     stop_at : float
-        Half width of SDC-1's interval at which the campaign stops early; 0: it does not.
+        Half width of the interval of ``metric`` at which the campaign stops early; 0: it does not.
     pilot : Path or None
         Finished campaign that says where faults are drawn, for the share ``metric``.
     audit : float
@@ -284,12 +284,14 @@ def _run(prepared: Prepared, guard: str, folder: Path, observer: Observer) -> Gu
     """One guard setting's campaign, from where its folder stands to its report."""
     given, plan = prepared.settings, prepared.plan
     spec = replace(prepared.spec, guard=GUARDS[guard])
-    parts = spec.doubling_rounds(plan.tried_whole(spec.counts))
-    units: dict[UnitId, int] = {}
+    whole = plan.tried_whole(spec.counts)
+    level = raised(given.confidence) if given.stop_at else given.confidence
+    last = max(unit.number for unit in spec.units()) + 1
+    look = 1 if given.stop_at else last
     with Store(folder, manifest(spec, plan).to_json()) as store:
         spec = replace(spec, golden=folder.resolve() / "golden")
-        for part in parts if given.stop_at else [spec.units()]:
-            rows = {unit: spec.faults(unit) * len(spec.codes) for unit in part}
+        while True:
+            rows = {u: spec.faults(u) * len(spec.codes) for u in spec.units_until(look, whole)}
             todo = store.missing(rows)
             for found in store.damaged:
                 observer.damaged(found)
@@ -305,19 +307,21 @@ def _run(prepared: Prepared, guard: str, folder: Path, observer: Observer) -> Gu
                         store.add(unit, content)
                         total.add(spent)
                         tell(total)
-            units |= rows
-            tables = list(store.tables(units.items()))
-            summary = summarize(tables, plan, len(spec.codes), given.confidence)
-            share = summary.total["sdc1"]
-            if (share["high"] - share["low"]) / 2 <= given.stop_at:
+            tables = list(store.tables(rows.items()))
+            summary = summarize(tables, plan, len(spec.codes), level)
+            share = summary.total[given.metric]
+            if look >= last or (share["high"] - share["low"]) / 2 <= given.stop_at:
                 break
+            samples, sizes = stratum_samples(tables, plan, len(spec.codes), given.metric)
+            look = next_look(samples, sizes, spec.counts, spec.size, look, given.stop_at, level)
+        if given.stop_at:
+            summary = replace(summary, confidence=given.confidence, level=level)
         fit = None
         if given.rates:
             fit = failure_rates(summary, plan, given.rates) | {"per_megabit": dict(given.rates)}
         summary = replace(summary, settings=settings(spec, plan), versions=store.versions, fit=fit)
         rates = None
         if given.environment is not None:
-            whole = plan.tried_whole(spec.counts)
             rates = failure_rates_in(given.environment, tables, summary, whole)
         if store.writable:
             for name, content in files(rates) if rates else ():

@@ -95,22 +95,16 @@ class CampaignSpec:
             if found > most:
                 raise HoldfastError(f"a campaign has at most {most:,} {what}, not {found:,}.")
 
-    def doubling_rounds(self, whole: Collection[str] = ()) -> list[list[UnitId]]:
-        """Splits the units into parts that double the faults of every structure, to stop early.
+    def units_until(self, number: int, whole: Collection[str] = ()) -> list[UnitId]:
+        """Lists so many units of every structure or stratum.
 
         Parameters
         ----------
         whole : collection of str
-            Structures of which all faults are tried: in the first part, because some of them in
-            order are no sample.
+            Structures of which all faults are tried: all units, because some of them in order are
+            no sample.
         """
-        parts: list[list[UnitId]] = []
-        for unit in self.units():
-            index = 0 if unit.structure in whole else unit.number.bit_length()
-            while len(parts) <= index:
-                parts.append([])
-            parts[index].append(unit)
-        return parts
+        return [u for u in self.units() if u.number < number or u.structure in whole]
 
 
 @dataclass

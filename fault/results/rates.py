@@ -132,9 +132,10 @@ def failure_rates(
                 samples.setdefault(kind, {})[stratum] = sample
     raw["total"] = sum(raw.values())
     upsets["total"] = {n: rate for found in upsets.values() for n, rate in found.items()}
+    level = summary.level or summary.confidence
     units = {
         name: {"raw": Rate.of(Estimate(1.0, 1.0, 1.0), raw[name])}
-        | {k: _rate(found, upsets[name], summary.confidence) for k, found in samples.items()}
+        | {k: _rate(found, upsets[name], level) for k, found in samples.items()}
         for name in raw
     }
     return FailureRates(environment, summary.confidence, units, _worksheet(units["total"]))

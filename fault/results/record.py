@@ -131,6 +131,8 @@ class Summary:
         Moments in which faults may begin.
     total : Mapping
         Shares of the whole space, weighted by population.
+    level : float or None
+        Confidence for which intervals are computed, where looks have a part in ``confidence``.
     layers, phases : Mapping
         Shares by layer and phase, weighted by population.
     settings, versions : Mapping
@@ -153,6 +155,7 @@ class Summary:
     faults: int
     images: int
     confidence: float = 0.95
+    level: float | None = None
     structures: Mapping[str, StructureSummary]
     total: Mapping[str, Share]
     layers: Mapping[str, Group] = field(default_factory=dict)
@@ -188,7 +191,7 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain data."""
-        optional = ("fit", "sampling")
+        optional = ("fit", "sampling", "level")
         return {k: v for k, v in asdict(self).items() if k not in optional or v is not None}
 
     @classmethod

@@ -65,6 +65,14 @@ def summarize(
     return _Summarizer(Rows(tables), plan, images, confidence).summary()
 
 
+def stratum_samples(
+    tables: Iterable[pa.Table], plan: Plan, images: int, kind: str
+) -> tuple[dict[str, Sample], dict[str, float]]:
+    """Returns what shards tell of a share, by stratum, and the weights of these."""
+    found = _Summarizer(Rows(tables), plan, images, 0.95)
+    return found._samples(kind, found.rows)
+
+
 class _Summarizer:
     def __init__(self, table: Rows, plan: Plan, images: int, confidence: float):
         self.table, self.plan, self.images, self.confidence = table, plan, images, confidence

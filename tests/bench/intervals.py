@@ -8,7 +8,8 @@ Where nothing failed in both of two settings no ratio is claimed, which counts a
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,8 +25,10 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import write_atomically
 from holdfast.base.paired import change
 from holdfast.base.progress import progress_bar
-from holdfast.base.statistics import Sample, limits, quantile
+from holdfast.base.statistics import Sample, limits, quantile, stratified
 from holdfast.base.table import plain_table
+from holdfast.fault.campaign.stopping import next_look, raised
+from tests.bench.piloted import FAULTS, SHARES, STRUCTURES, UNUSED, rates
 from tests.bench.simulated import Faults
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -40,6 +43,8 @@ _FAULTS = (20, 50, 200, 1458, 5000, 20_000)
 _IMAGES = (1, 2, 4, 8, 16)
 _SHARES = (1e-6, 1e-5, 1e-4, 8e-4, 1e-3, 5e-3, 0.01, 0.03, 0.1, 0.3, 0.5)
 _EXPECTED = (0.3, 1.0, 3.0, 5.0, 10.0)
+_MOST_STOPPED = 1000
+"""Campaigns that stop early: they are simulated one by one."""
 _CORRELATIONS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.0)
 
 Point = dict[str, Any]
@@ -183,32 +188,84 @@ def _holds(model: Faults, counts: NDArray, factor: float) -> tuple[NDArray, NDAr
 
 
 def stopped(source: np.random.Generator, repetitions: int) -> Iterator[Point]:
-    """A campaign that doubles its faults until its interval is narrow enough (``--stop-at``)."""
+    """A campaign that looks until its interval is narrow enough (``--stop-at``)."""
     most = 20_000
     for images, share, margin, first in product(
         (1, 4), (1e-3, 0.005, 0.02, 0.1, 0.3), (0.002, 0.005, 0.01, 0.03), (100, 1000)
     ):
         model = Faults((share,), images, 0.5 if images > 1 else 0.0)
-        counts, faults = model.draw(source, first, repetitions), first
-        held = np.zeros(repetitions, bool)
-        going = np.ones(repetitions, bool)
-        rounds = np.zeros(repetitions)
-        while going.any():
-            low, high = interval([model.failed(counts)], np.ones(1))
-            ends = going & (((high - low) / 2 <= margin) | (faults >= most))
-            held[ends] = ((low <= share) & (share <= high))[ends]
-            going &= ~ends
-            rounds += going
-            counts = counts + model.draw(source, faults, repetitions)
-            faults *= 2
+        judged = _looks(model, margin, first, most)
+        held, faults, looks = 0, 0, 0
+        for _ in range(min(repetitions, _MOST_STOPPED)):
+            counts = model.draw(source, first, 1)[0]
+            while True:
+                ends, inside, units = judged(tuple(counts.tolist()))
+                looks += 1
+                if ends:
+                    break
+                counts = counts + model.draw(source, units * first - counts.sum(), 1)[0]
+            held, faults = held + inside, faults + int(counts.sum())
+        many = min(repetitions, _MOST_STOPPED)
         yield {
             "group": "--stop-at", "first": first, "images": images, "share": share,
-            "margin": margin, "now coverage": float(held.mean()),
-            "doublings": float(rounds.mean()),
+            "margin": margin, "now coverage": held / many, "faults": faults / many,
+            "looks": looks / many,
         }  # fmt: skip
 
 
-PARTS = {"one": one_stratum, "strata": strata, "pairs": pairs, "stopped": stopped}
+def _looks(
+    model: Faults, margin: float, first: int, most: int
+) -> Callable[[tuple[int, ...]], tuple[bool, bool, int]]:
+    """Says of faults by pattern whether they are enough, whether their interval holds the truth,
+    and how many units the next look has.
+    """
+    level = raised(1 - 2 * TAIL)
+
+    @cache
+    def judged(counts: tuple[int, ...]) -> tuple[bool, bool, int]:
+        found = model.failed(np.array([counts]))
+        sample = Sample(sum(counts), float(found.mean[0]), float(found.variance[0]))
+        here = stratified({"": sample}, {"": 1}, level)
+        units = sum(counts) // first
+        inside = here.low <= model.shares[0] <= here.high
+        if (here.high - here.low) / 2 <= margin or sum(counts) >= most:
+            return True, inside, units
+        plan = ({"": sample}, {"": 1}, {"": most})
+        return False, inside, next_look(*plan, first, units, margin, level)
+
+    return judged
+
+
+def piloted(source: np.random.Generator, repetitions: int) -> Iterator[Point]:
+    """A campaign whose draws a pilot decided, and one of eight times its faults in proportion."""
+    structures = np.bincount(STRUCTURES, SHARES)
+    for unseen, times in product((0.0, 1.0, 2.0, 10.0), (1, 2, 4)):
+        shares = rates(unseen)
+        samples = [
+            Sample.counted(
+                source.binomial(times * faults, share, repetitions), times * faults, idle
+            )
+            for faults, share, idle in zip(FAULTS, shares, UNUSED, strict=True)
+        ]
+        low, high = interval(samples, SHARES)
+        truth = float(SHARES @ shares)
+        plain = []
+        for weight, share in zip(structures, np.bincount(STRUCTURES, SHARES * shares), strict=True):
+            faults = max(200, int(np.ceil(80_000 * times * weight)))
+            failed = source.binomial(faults, share / weight, repetitions)
+            plain.append(Sample.counted(failed, faults))
+        least, most = interval(plain, structures)
+        yield {
+            "group": "draws by a pilot", "faults": times * int(FAULTS.sum()), "images": 1,
+            "share": truth, "unseen": unseen,
+            "now coverage": float(((low <= truth) & (truth <= high)).mean()),
+            "now width": float((high - low).mean()), "plain width": float((most - least).mean()),
+            "plain faults": sum(sample.faults for sample in plain),
+        }  # fmt: skip
+
+
+PARTS = {"one": one_stratum, "strata": strata, "pairs": pairs, "stopped": stopped,
+         "piloted": piloted}  # fmt: skip
 
 
 @app.command()
@@ -247,6 +304,9 @@ def _group(points: list[Point], group: str) -> dict[str, Any]:
         "points": len(here), "least": now.min(), "mean": now.mean(),
         "below 94 %": int((now < 0.94).sum()), "worst": here[int(now.argmin())],
     }  # fmt: skip
+    if "plain width" in here[0]:
+        widths = np.array([point["now width"] / point["plain width"] for point in here])
+        result["width against plain"] = float(np.median(widths))
     if "former coverage" in here[0]:
         before = np.array([point["former coverage"] for point in here])
         widths = np.array([point["now width"] / point["former width"] for point in here])
@@ -267,6 +327,8 @@ def _table(groups: Mapping[str, Mapping[str, Any]]) -> Table:
         if "former least" in entry:
             cells += [f"{100 * entry['former least']:.1f}", str(entry["former below 94 %"]),
                       f"{entry['width where right before']:.2f}"]  # fmt: skip
+        elif "width against plain" in entry:
+            cells += ["", "", f"{entry['width against plain']:.2f}"]
         table.add_row(name, *cells)
     return table
 

@@ -290,11 +290,13 @@ def test_another_campaign_is_refused(tmp_path):
             pass
 
 
-def test_rounds_double_and_hold_every_unit(space, schedule):
+def test_looks_hold_as_many_units_of_every_structure(space, schedule):
     job = job_of(space, schedule, counts={"weight": 200, "skew": 30}, size=25)
-    rounds = job.doubling_rounds()
-    assert sorted(name for part in rounds for name in part) == sorted(job.units())
-    assert [sum(unit.structure == "weight" for unit in part) for part in rounds] == [1, 1, 2, 4]
+    looks = [[str(unit) for unit in job.units_until(number)] for number in (1, 2, 8)]
+    assert looks[0] == ["weight-000000", "skew-000000"]
+    assert len(looks[1]) == 4 and looks[2] == [str(unit) for unit in job.units()]
+    whole = job.units_until(1, {"weight"})
+    assert sum(unit.structure == "weight" for unit in whole) == 8
 
 
 @pytest.mark.long
