@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from holdfast.base.statistics import Sample, stratified
-from tests.bench.intervals import former, interval
+from tests.bench import piloted
+from tests.bench.intervals import PARTS, former, interval
 from tests.bench.simulated import Faults
 
 
@@ -50,3 +51,18 @@ def test_former_limits_of_one_image_are_those_of_wilson():
     low, high = former([sample], np.ones(1), 1)
     # The spread's n - 1 instead of n.
     assert (low[0], high[0]) == pytest.approx((exact.low, exact.high), rel=5e-3)
+
+
+def test_a_population_drawn_by_a_pilot_is_whole():
+    assert piloted.SHARES.sum() == pytest.approx(1)
+    assert np.bincount(piloted.STRUCTURES).sum() == len(piloted.STRATA)
+    assert len(np.unique(piloted.STRUCTURES)) == 13
+    # 0.042 % on this image, of which unseen strata add a little.
+    assert piloted.SHARES @ piloted.rates(0.0) == pytest.approx(4.2e-4, rel=0.02)
+    assert piloted.SHARES @ piloted.rates(10.0) < 5e-4
+
+
+@pytest.mark.parametrize("part", ["piloted", "stopped"])
+def test_intervals_of_campaigns_that_adapt_hold_the_truth(part):
+    points = list(PARTS[part](np.random.default_rng(4), 25))
+    assert np.mean([point["now coverage"] for point in points]) > 0.94
