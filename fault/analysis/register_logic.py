@@ -244,9 +244,14 @@ class RegisterLogic:
         for port in ports.values():
             seen |= self._access_differs(port, values, changed, ones)
         seen |= self._logic.differences([self._interrupt], values, changed)
-        if any(followed.values()):
+        following = reduce(or_, followed.values(), 0)
+        count = ones.bit_count()
+        if following.bit_count() <= count // 16 or seen.bit_count() > count // 2:
+            # It would not sleep longer. It may follow what was before.
+            seen |= following | bool(followed)
+        else:
             loud = self._loud(bit, followed, values, ones)
-            if loud.bit_count() < ones.bit_count() // 8:
+            if loud.bit_count() < count // 8:
                 self._quiet.update(self._registers[net[0]].name for net in followed)
             # What follows a bit is still wrong in the cycle after it was written.
             seen |= loud | (ones ^ kept) & (loud >> 1 | ones ^ ones >> 1)

@@ -11,6 +11,7 @@ from holdfast.fault.analysis.registers import RegisterFaultAnalysis
 from holdfast.fault.analysis.requantizers import RequantizerAnalysis
 from holdfast.fault.analysis.resolver import Resolver
 from holdfast.fault.analysis.rtl import LockstepResolver
+from holdfast.fault.analysis.settings import SettingsAnalysis
 from holdfast.fault.injection.session import RtlSession
 
 
@@ -39,6 +40,7 @@ RESOLVERS: list[Callable[[GoldenInference], Resolver | None]] = [
     lambda it: it.liveness,
     lambda it: RequantizerAnalysis(it.layers, it.session.netlist.held),
     lambda it: EndingResolver.of(it.session),
+    lambda it: SettingsAnalysis(it.layers, it.session.netlist.held),
     lambda it: LockstepResolver(it.session, it.memories),
 ]
 """Make resolvers of an inference; one that makes None is left out."""

@@ -1,0 +1,145 @@
+"""Computes what an upset of a held descriptor does that only the requantizers read.
+
+    analysis = SettingsAnalysis(layers, netlist.held)
+    effect = analysis.effect(name, bit, cycle)       # None: not covered
+
+Clamps and the residual add are settings of a layer: they change no address and no moment. From the
+upset on, every pixel that passes the stage that reads the field is computed with the wrong value.
+"""
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
+
+import numpy as np
+
+from holdfast.fault.model.fault import Fault
+from holdfast.gen.layout import DESCRIPTOR, Field
+from holdfast.gen.roles import Held, Role
+from holdfast.gen.units.requantizer import Requantizer
+from holdfast.gen.units.round_shift import lift_bits
+from holdfast.nn.graph.graph import ConcatNode
+from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
+
+from .effect import Effect, Ints
+from .layer_outputs import LayerOutputs, joined
+from .resolver import Decision
+
+__all__ = ["SettingsAnalysis"]
+
+_CLAMP, _SCALE, _SHIFT, _OFFSET, _RESULT = 6, 7, 9, 11, 12
+"""Cycles from a lane's total to the stages that read a setting."""
+_STAGES = {
+    "lo": _CLAMP, "hi": _CLAMP, "res_zero": Requantizer.RESIDUAL_STAGE,
+    "add_multiplier_a": _SCALE, "add_multiplier_b": _SCALE, "add_shift": _SHIFT,
+    "add_zero": _OFFSET, "add_lo": _RESULT, "add_hi": _RESULT, "res_tiles": 0,
+}  # fmt: skip
+
+
+class SettingsAnalysis:
+    """Decides upsets of a layer's settings while it runs.
+
+    Parameters
+    ----------
+    held : Mapping
+        What registers are for, by name.
+    """
+
+    def __init__(self, layers: LayerOutputs, held: Mapping[str, Held]):
+        self._layers, self._held = layers, held
+        self._config = layers.config
+        self._codes: dict[int, tuple[Ints, Ints]] = {}
+
+    def resolve(self, fault: Fault) -> Decision | None:
+        """Decides one inverted bit."""
+        if not fault.single:
+            return None
+        name, _, bit = fault.site
+        effect = self.effect(name, bit, fault.cycle)
+        if effect is None:
+            return None
+        return Decision("closed", effect, died="" if effect.tensors else "array")
+
+    def effect(self, name: str, bit: int, cycle: int) -> Effect | None:
+        """Returns the effect of one inverted bit, or None where there is no closed form."""
+        field = self._field(self._held[name], bit)
+        run = self._layers.schedule.at(cycle)
+        concatenated = isinstance(self._layers.program.graph[run.step.target], ConcatNode)
+        # Before the first pixel the descriptor is still read and checked; a guard counts.
+        unknown = run.maximum or concatenated or self._layers.guard.on or cycle < run.start[0]
+        if field is None or unknown:
+            return None
+        wrong = copy(self._layers.values(run))
+        wrong.run = self._changed(run, field, bit)
+        moments = self._moments(run, field, bit)
+        points = np.nonzero((moments >= cycle) & run.mask())
+        convolved, golden = self._golden(run)
+        if field.name in ("lo", "hi"):
+            codes = wrong.codes(points, wrong.sums[points])[0]
+        else:
+            codes = wrong.added(points, convolved[points])
+        hit = codes != golden[points]
+        effect = Effect(run.step)
+        target: list[tuple[Ints, Ints]] = []
+        if hit.any():
+            self._layers.place(run, [axis[hit] for axis in points], codes[hit], target)
+        if target:
+            effect.tensors[run.step.target] = joined(target)
+        return effect if effect.tensors else Effect()
+
+    @staticmethod
+    def _field(held: Held, bit: int) -> Field | None:
+        if held.role is not Role.DESCRIPTOR_WORD:
+            return None
+        return next(
+            (
+                field
+                for field in DESCRIPTOR
+                if field.name in _STAGES
+                and field.word == held.place["word"]
+                and field.offset <= bit < field.offset + field.width
+            ),
+            None,
+        )
+
+    def _changed(self, run: Timeline, field: Field, bit: int) -> Timeline:
+        """The descriptor's run with a bit of a field inverted."""
+        width = field.width
+        if field.name.startswith("add_multiplier"):
+            width = self._config.add_multiplier_bits
+        value = getattr(run.descriptor, field.name) ^ 1 << bit - field.offset
+        value &= (1 << width) - 1
+        if field.signed and value >> width - 1:
+            value -= 1 << width
+        changed = copy(run)
+        changed.descriptor = replace(run.descriptor, **{field.name: value})
+        changed.__dict__.pop("residuals", None)
+        return changed
+
+    def _moments(self, run: Timeline, field: Field, bit: int) -> Ints:
+        """Last cycle of an upset that each point sees, [output_tile, pixel, column]."""
+        pixels, cols = np.arange(run.pixels)[:, None], np.arange(self._config.cols)
+        begin = run.finish[:, None, None] + 0 * pixels
+        if field.name == "res_tiles":
+            return begin + pixels + run.timing.residual + 0 * cols
+        # Settings are a cycle late.
+        total = begin + run.timing.accumulate + run.timing.total + cols - 1
+        if field.name in ("lo", "hi") and self._config.learnt_guard:
+            # They are part of what a lane takes with its first pixel.
+            return total + 0 * pixels
+        stage = _STAGES[field.name]
+        fine = bit - field.offset < lift_bits(self._config.add_multiplier_bits)
+        if field.name == "add_shift" and fine:
+            stage = _SCALE
+        return total + pixels + stage
+
+    def _golden(self, run: Timeline) -> tuple[Ints, Ints]:
+        """Codes before and after the residual add, [output_tile, pixel, column]."""
+        if run.index not in self._codes:
+            values = self._layers.values(run)
+            shape = values.sums.shape
+            points = tuple(axis.ravel() for axis in np.indices(shape))
+            codes = values.convolved(points, values.sums.ravel())[0]
+            after = values.added(points, codes)
+            self._codes[run.index] = codes.reshape(shape), after.reshape(shape)
+        return self._codes[run.index]

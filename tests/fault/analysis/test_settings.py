@@ -1,0 +1,86 @@
+"""Upsets of what a held descriptor tells the requantizers, against the RTL: all bits and cycles."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from holdfast.fault.analysis.settings import SettingsAnalysis
+from holdfast.fault.campaign.engine import Engine
+from holdfast.fault.injection.session import RtlSession
+from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.layout import DESCRIPTOR
+from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.graph.guard_modes import GUARD_OFF
+from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.networks.spec import Network
+from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.fault.analysis.test_registers import stored
+from tests.random_graph import random_graph
+
+ARRAYS = {"3x2": (3, 2, False), "4x4": (4, 4, False), "3x2 with bounds": (3, 2, True)}
+FIELDS = (
+    "lo", "hi", "res_zero", "add_multiplier_a", "add_multiplier_b", "add_shift", "add_zero",
+    "add_lo", "add_hi", "res_tiles",
+)  # fmt: skip
+
+
+@cache
+def engine_of(rows, cols, bounds):
+    config = AcceleratorConfig(
+        rows=rows, cols=cols, act_depth=64, weight_depth=128, acc_depth=16, param_depth=32,
+        program_depth=8, guard=bounds,
+    )  # fmt: skip
+    net = Network("proof", input_shape=(cols, 3, 3))
+    a = net.conv("a", "image", cols + 1, 1)
+    b = net.conv("b", a, cols + 1, 1, activation="none")
+    net.dense("logits", net.add("c", b, a), 3)
+    program = compile_graph(random_graph(net, seed=5), config)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, cols, 3, 3), np.uint8)
+    codes = image_codes(pixels, 8)[0].numpy()
+    inference = RtlSession(program, accelerator_netlist(config), GUARD_OFF, 16)
+    return Engine(inference, codes, inference.record(codes))
+
+
+@pytest.mark.long(keep=1)
+@pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
+@pytest.mark.parametrize("name", FIELDS)
+def test_all_bits_of_a_field_in_all_cycles(array, name):
+    engine = engine_of(*array)
+    inference, model = engine.inference, engine.inference.model
+    analysis = SettingsAnalysis(engine.memories.layers, inference.netlist.held)
+    field = next(field for field in DESCRIPTOR if field.name == name)
+    changed = checked = 0
+    for run in inference.schedule.runs:
+        clean = engine.memories.layers.golden[run.step.target].ravel()
+        end = max(other.end for other in inference.schedule.runs if other.step is run.step)
+        for cycle in range(int(run.start[0]), run.end):
+            inference.lockstep.load(cycle)
+            here = model.snapshot()
+            for bit in range(field.offset, field.offset + field.width):
+                word = f"sequencer__word_{field.word}"
+                model.restore(here)
+                model.flip(word, bit)
+                found, expected = stored(engine, run, end - cycle), clean.copy()
+                if model.read("sequencer__status"):
+                    # The residual is read outside its memory.
+                    assert name == "res_tiles"
+                    continue
+                effect = analysis.effect(word, bit, cycle)
+                indices, codes = effect.tensors.get(run.step.target, ([], []))
+                expected[indices] = codes
+                assert np.array_equal(found, expected), (run.step.name, bit, cycle)
+                checked += 1
+                changed += not np.array_equal(found, clean)
+    assert checked and changed
+
+
+def test_other_fields_and_the_fetch_are_not_covered():
+    engine = engine_of(3, 2, False)
+    analysis = SettingsAnalysis(engine.memories.layers, engine.inference.netlist.held)
+    run = engine.inference.schedule.runs[1]
+    for field in DESCRIPTOR:
+        effect = analysis.effect(f"sequencer__word_{field.word}", field.offset, int(run.start[0]))
+        assert (effect is not None) == (field.name in FIELDS), field.name
+        early = analysis.effect(f"sequencer__word_{field.word}", field.offset, run.fetch + 1)
+        assert early is None
