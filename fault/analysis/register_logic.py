@@ -244,11 +244,11 @@ class RegisterLogic:
         for port in ports.values():
             seen |= self._access_differs(port, values, changed, ones)
         seen |= self._logic.differences([self._interrupt], values, changed)
-        following = reduce(or_, followed.values(), 0)
+        late = reduce(or_, followed.values(), 0)
         count = ones.bit_count()
-        if following.bit_count() <= count // 16 or seen.bit_count() > count // 2:
+        if late.bit_count() <= count // 16 or seen.bit_count() > count // 2:
             # It would not sleep longer. It may follow what was before.
-            seen |= following | bool(followed)
+            seen |= late | bool(followed)
         else:
             loud = self._loud(bit, followed, values, ones)
             if loud.bit_count() < count // 8:
