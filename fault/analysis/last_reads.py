@@ -32,16 +32,32 @@ class LastReads:
         """Tells whether all reads of a word are before a cycle; False of words that are written in
         a run.
         """
-        weight = weight_word(self._config, memory, address)
-        if weight is not None:
-            known, address = self._weights, weight[1]
-        elif memory.role is Role.PARAMETER_WORDS:
-            known = self._parameters
-        elif memory.role is Role.PROGRAM_WORDS:
-            known = self._program
-        else:
+        known, first = self._known(memory)
+        if known is None:
             return False
+        address += first
         return address >= len(known) or known[address] < cycle
+
+    def cycles(self, memory: Held, depth: int) -> Ints | None:
+        """Returns the last cycle in which each word is read, -1 without a read, [word]; None of
+        words that are written in a run.
+        """
+        known, first = self._known(memory)
+        if known is None:
+            return None
+        found = np.full(depth, -1)
+        some = known[first : first + depth]
+        found[: len(some)] = some
+        return found
+
+    def _known(self, memory: Held) -> tuple[list[int] | None, int]:
+        """The last cycle by word, and the word of a memory's first."""
+        weight = weight_word(self._config, memory, 0)
+        if weight is not None:
+            return self._weights, weight[1]
+        if memory.role is Role.PARAMETER_WORDS:
+            return self._parameters, 0
+        return (self._program if memory.role is Role.PROGRAM_WORDS else None), 0
 
     @cached_property
     def _weights(self) -> list[int]:

@@ -93,11 +93,13 @@ class Division:
         used = [name for name in shares if not self.unused(name)]
         share = np.array([shares[name] for name in used])
         spread = share * np.sqrt([self.rates[name] * (1 - self.rates[name]) for name in used])
-        left = count * (1 - _UNUSED)
+        idle = sum(shares.values()) - sum(share)
+        if not used:
+            return {name: max(_LEAST, ceil(max(count, minimum) * s)) for name, s in shares.items()}
+        left = count * (1 - _UNUSED * (len(used) < len(shares)))
         options = [_mixed(left, split, share, spread) for split in _SPLITS]
         widths = [_width(option, share, spread) for option in options]
         drawn = dict(zip(used, options[int(np.argmin(widths))].tolist(), strict=True))
-        idle = sum(shares.values()) - sum(share)
         for name in shares.keys() - drawn.keys():
             drawn[name] = count * _UNUSED * shares[name] / idle
         result: dict[str, int] = {}
@@ -136,7 +138,7 @@ def divide(cells: Cells, structures: Sequence[str], tallies: Mapping[str, Tally]
     common = 0.0
     for name, found in population.items():
         harm, trials = tallies[name]
-        common += found[:-1].sum() / used * harm[:-1].sum() / max(1, trials[:-1].sum())
+        common += found[:-1].sum() / max(1, used) * harm[:-1].sum() / max(1, trials[:-1].sum())
     classes, sizes, rates = {}, {}, {}
     for name, found in population.items():
         score = _scores(cells.shape(name), tallies[name], max(common, 1e-6))

@@ -10,7 +10,8 @@ says of them.
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.fault.model.space import State, weight_word
+from holdfast.fault.analysis.last_reads import LastReads
+from holdfast.fault.model.space import State
 from holdfast.gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
 from holdfast.gen.roles import Role
 from holdfast.sim.machine.banks import live_after
@@ -33,7 +34,6 @@ def used_cycles(schedule: Schedule, state: State) -> NDArray[np.int64] | None:
     """
     role, place = state.held.role, state.held.place
     begins, ends = run_bounds(schedule)[:-1], run_bounds(schedule)[1:]
-    runs = range(len(schedule.runs))
     if role is Role.ACTIVATION_WORDS:
         held = np.stack([_tensors(schedule, run, int(place["bank"]), state.depth)
                          for run in schedule.runs], 1)  # fmt: skip
@@ -41,14 +41,13 @@ def used_cycles(schedule: Schedule, state: State) -> NDArray[np.int64] | None:
     if role is Role.ACCUMULATOR_WORDS:
         summed = [run.pixels * (run.reductions > 1) for run in schedule.runs]
         return (np.arange(state.depth)[:, None] < np.array(summed)) * (ends - begins)
-    last = np.full((state.depth, len(runs)), -1)
-    for number in runs:
-        for words, cycles in _constants(schedule.runs[number], state, schedule):
-            inside = (words >= 0) & (words < state.depth)
-            np.maximum.at(last[:, number], words[inside], cycles[inside])
-    if role not in (Role.WEIGHT_WORDS, Role.PARAMETER_WORDS, Role.PROGRAM_WORDS):
+    last = LastReads(schedule.program.config, schedule).cycles(state.held, state.depth)
+    if last is None:
         return None
-    return np.clip(last.max(1, initial=-1)[:, None] + 1 - begins, 0, ends - begins)
+    if role is Role.PROGRAM_WORDS:
+        # A descriptor is shorter than its place.
+        last[np.arange(state.depth) % DESCRIPTOR_STRIDE >= DESCRIPTOR_WORDS] = -1
+    return np.clip(last[:, None] + 1 - begins, 0, ends - begins)
 
 
 def _tensors(
@@ -62,22 +61,3 @@ def _tensors(
         if place.bank == bank:
             found[place.base : place.base + place.size] = True
     return found
-
-
-def _constants(
-    run: DescriptorTimeline, state: State, schedule: Schedule
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Returns words that the host wrote, with the cycles in which a run addresses them."""
-    config, role = schedule.program.config, state.held.role
-    if weights := weight_word(config, state.held, 0):
-        cycles, words = run.weight_reads
-        return [(words + row - weights[1], cycles + row) for row in range(config.rows)]
-    if role is Role.PARAMETER_WORDS:
-        tiles = np.arange(run.tiles)
-        moments = np.asarray(run.finish)[tiles] + run.timing.parameters
-        words = run.descriptor.param_base + tiles * config.cols
-        return [(words + col, moments + col) for col in range(config.cols)]
-    if role is Role.PROGRAM_WORDS:
-        parts = np.arange(DESCRIPTOR_WORDS)
-        return [(run.index * DESCRIPTOR_STRIDE + parts, run.fetch + parts)]
-    return []

@@ -41,3 +41,11 @@ def test_all_words():
                 assert last_reads.before(memory.held, word, max(cycle, 0)) == (
                     wanted if cycle >= 0 else not changes and last < 0
                 )
+        cycles = last_reads.cycles(memory.held, memory.depth)
+        if memory.held.role in (Role.ACTIVATION_WORDS, Role.ACCUMULATOR_WORDS):
+            assert cycles is None
+        else:
+            for word in range(memory.depth):
+                last = int(cycles[word])
+                assert last < 0 or not last_reads.before(memory.held, word, last)
+                assert last_reads.before(memory.held, word, last + 1)

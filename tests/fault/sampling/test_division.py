@@ -104,3 +104,16 @@ def test_draws_are_uniform_within_a_stratum(plan):
             assert stats.chisquare(seen[kept], expected).pvalue > 1e-4
         assert plan.draw(stratum, 3, 50, 5) != plan.draw(stratum, 2, 50, 5)
         assert plan.draw(stratum, 3, 50, 5) == plan.draw(stratum, 3, 50, 5)
+
+
+def test_where_nothing_is_in_use_all_is_drawn_in_proportion():
+    space, schedule = FaultSpace.of(netlist()), Schedule(program())
+    (words,) = (s for s in space.members("program_memory") if s.kind == "memory")
+    late = Filters((words.structure,), ("logits",), ("drain",), f"^{words.signal}$")
+    plan = Plan(space, schedule, UpsetModel(), late)
+    size = len(plan.cells.population("program_memory"))
+    plan.division = divide(
+        plan.cells, plan.structures, {"program_memory": Tally(np.zeros(size), np.zeros(size))}
+    )
+    assert plan.allocate(300, 1) == {"program_memory.0": 300}
+    assert len(plan.draw("program_memory.0", 0, 20, 1)) == 20
