@@ -62,6 +62,7 @@ RIGHT = {
     "--guards": ["off", "off,bound", "bound, bound", "fixed"],
     "--compare": ["off,bound", "off,off", "off, zero", "bound,fixed"],
     "--against": ["folder", "folder,folder", "a/x,b/x"],
+    "--environment": ["sky.toml"],
     "--metric": ["sdc1", "avf", "hang"],
     "--margin": ["1%", "0.5%", "0.0001%", "50%", "1e-9"],
     "--confidence": ["99%", "0.5", "0.999999999999999999"],
@@ -118,6 +119,8 @@ def files(folder: Path) -> None:
     (folder / "nested.toml").write_text("a = " + "[" * 5000, encoding="utf-8")
     (folder / "long.toml").write_text("rows = " + "9" * 5000, encoding="utf-8")
     (folder / "study.toml").write_text("arrays = ['4x4']\nimages = 2\n", encoding="utf-8")
+    sky = 'format = 1\nsource = "x"\nunit = "FIT/Mbit"\nrates = {flip_flop = 1, block_ram = 1}\n'
+    (folder / "sky.toml").write_text(sky, encoding="utf-8")
     (folder / "list.json").write_text("[]", encoding="utf-8")
     np.savez(folder / "zeros.npz", x=np.zeros(3))
     (folder / "model.safetensors").write_bytes(b"\xff" * 20)
@@ -158,6 +161,7 @@ def stop_where_work_begins(monkeypatch) -> None:
     monkeypatch.setattr(engine, "Schedule", lambda _: schedule)
     monkeypatch.setattr(campaign, "replay_upset", begins)
     monkeypatch.setattr(engine, "golden_runs", begins)
+    monkeypatch.setattr(rates, "PriorCampaign", SimpleNamespace(load=begins))
     monkeypatch.setattr(calibrate, "fit", begins)
     monkeypatch.setattr(calibrate, "predict", begins)
     monkeypatch.setattr(exploration, "plan_points", begins)
