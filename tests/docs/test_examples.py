@@ -15,6 +15,7 @@ import typer
 import noxfile  # noqa: F401 (registers the sessions)
 from holdfast.cli import app
 from holdfast.explore.study import Study
+from holdfast.fault.results.environment import Environment
 from holdfast.gen.config import AcceleratorConfig
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +120,10 @@ def test_blocks_of_code(page, language, block, results, tmp_path, capsys):
             study = tmp_path / "study.toml"
             study.write_text(block)
             Study.from_toml(study)
+        elif "rates" in content:
+            place = tmp_path / "environment.toml"
+            place.write_text(block)
+            assert Environment.read(place).source
         else:
             AcceleratorConfig(**content)
     else:
