@@ -61,7 +61,7 @@ class Pixels:
         codes = np.concatenate([part.codes for part in filled])
         if (keys[1:] > keys[:-1]).all():
             return cls(keys, codes)
-        order = np.argsort(keys)
+        order = np.argsort(keys, kind="stable")
         return cls(keys[order], codes[order])
 
 
@@ -95,10 +95,11 @@ class Incremental:
         """Returns the changed pixels of a tensor, from runs, flat indices [C, H, W] and codes."""
         golden = self.rows(name)
         channel, pixel = np.divmod(elements, len(golden))
-        keys, inverse = np.unique(runs * len(golden) + pixel, return_inverse=True)
+        every = runs * len(golden) + pixel
+        keys = _union([every])
         rows = golden.take(keys % len(golden), 0)
-        rows[inverse, channel] = codes
-        return self._differing(name, keys, rows)
+        rows[np.searchsorted(keys, every), channel] = codes
+        return self._differing(name, keys, keys % len(golden), rows)
 
     def compute(self, node: Node, inputs: Inputs, count: int) -> Computed:
         """Computes what changed pixels of a node's inputs change of its output.
@@ -143,9 +144,8 @@ class Incremental:
             more *= weights.take(pixel, 0)
         return _summed(run, more.sum(1), count)
 
-    def _differing(self, name: str, keys: Ints, rows: Codes) -> Pixels:
-        golden = self.rows(name)
-        wrong = np.flatnonzero(_differ(rows, golden.take(keys % len(golden), 0)))
+    def _differing(self, name: str, keys: Ints, pixel: Ints, rows: Codes) -> Pixels:
+        wrong = np.flatnonzero(_differ(rows, self.rows(name).take(pixel, 0)))
         return Pixels(keys[wrong], rows.take(wrong, 0))
 
     def _layer(self, node: Node) -> tuple[OutputPixels, Ints]:
@@ -174,14 +174,14 @@ class Incremental:
         for number, spot, windows in layer.windows.changed(image, pixel, codes, len(which)):
             rows, bad = layer.codes(windows)
             keys = which[number] * len(golden_bad) + spot
-            parts.append(self._differing(node.name, keys, rows))
+            parts.append(self._differing(node.name, keys, spot, rows))
             if violations is not None:
                 violations += _summed(which[number], bad - golden_bad[spot], count)
         return Pixels.joined(parts), violations
 
     def _added(self, node: Node, inputs: Inputs, count: int) -> Computed:
         assert isinstance(node, AddNode)
-        keys, codes = self._aligned(node, inputs)
+        keys, pixel, codes = self._aligned(node, inputs)
         sides = []
         for name, side, factor in zip(
             node.inputs, codes, (node.multiplier_a, node.multiplier_b), strict=True
@@ -194,10 +194,10 @@ class Incremental:
         v += sides[1]
         rounded(v, self._graph.rounding)
         v += node.zero_point
-        return self._differing(node.name, keys, clamped(v, node.lo, node.hi)), None
+        return self._differing(node.name, keys, pixel, clamped(v, node.lo, node.hi)), None
 
     def _concatenated(self, node: Node, inputs: Inputs, count: int) -> Computed:
-        keys, codes = self._aligned(node, inputs)
+        keys, _, codes = self._aligned(node, inputs)
         return Pixels(keys, np.concatenate(codes, 1)), None
 
     def _subsampled(self, node: Node, inputs: Inputs, count: int) -> Computed:
@@ -213,18 +213,18 @@ class Incremental:
         spot = (y // node.stride * node.shape[2] + x // node.stride)[kept]
         return Pixels(run[kept] * (node.shape[1] * node.shape[2]) + spot, codes), None
 
-    def _aligned(self, node: Node, inputs: Inputs) -> tuple[Ints, list[Codes]]:
-        """Codes of all inputs at the pixels where any is changed."""
+    def _aligned(self, node: Node, inputs: Inputs) -> tuple[Ints, Ints, list[Codes]]:
+        """Keys and pixels where any input is changed, and codes of all of them there."""
         changed = [part.keys for part in inputs if part is not None]
-        keys = changed[0] if len(changed) == 1 else np.unique(np.concatenate(changed))
+        keys = changed[0] if len(changed) == 1 else _union(changed)
+        pixel = keys % len(self.rows(node.inputs[0]))
         codes = []
         for name, part in zip(node.inputs, inputs, strict=True):
-            golden = self.rows(name)
-            rows = golden.take(keys % len(golden), 0)
+            rows = self.rows(name).take(pixel, 0)
             if part is not None:
                 rows[np.searchsorted(keys, part.keys)] = part.codes
             codes.append(rows)
-        return keys, codes
+        return keys, pixel, codes
 
     def _whole(self, node: Node, inputs: Inputs, count: int) -> Computed:
         """A node by the golden model, all of its pixels."""
@@ -241,7 +241,8 @@ class Incremental:
             output = node.evaluate(self._golden, tensors, result)
             rows = output.numpy().reshape(len(part), -1, size).transpose(0, 2, 1)
             keys = (part[:, None] * size + np.arange(size)).ravel()
-            parts.append(self._differing(node.name, keys, rows.reshape(len(keys), -1)))
+            pixel = np.tile(np.arange(size), len(part))
+            parts.append(self._differing(node.name, keys, pixel, rows.reshape(len(keys), -1)))
             if found := result.output_violations:
                 violations = np.zeros(count, np.int64) if violations is None else violations
                 more = found[node.name] - self._reference.output_violations[node.name]
@@ -269,6 +270,15 @@ _KINDS: dict[Callable, Callable[[Incremental, Node, Inputs, int], Computed]] = {
     ShortcutNode.evaluate: Incremental._subsampled,
 }
 """By the arithmetic of a node's kind; one with arithmetic of its own is computed whole."""
+
+
+def _union(parts: Sequence[Ints]) -> Ints:
+    """All numbers of some parts, each once, ascending; fastest where the parts are ascending."""
+    every = np.concatenate(parts)
+    every.sort(kind="stable")
+    first = np.ones(len(every), bool)
+    np.not_equal(every[1:], every[:-1], out=first[1:])
+    return every[first]
 
 
 def _differ(a: Codes, b: Codes) -> NDArray[np.bool_]:
