@@ -12,6 +12,7 @@ import hashlib
 import pickle
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import partial
@@ -90,6 +91,7 @@ class Worker:
             self.space, schedule, job.model, job.filters, job.shortcuts.sampler, job.division
         )
         self._engines: dict[int, Engine] = {}
+        self._phases: dict[int, dict[str, tuple[int, int]]] = {}
 
     def engine(self, image: int) -> Engine:
         """The engine of an image."""
@@ -142,15 +144,15 @@ class Worker:
             spent.audited += len(audited)
             spent.disagreements += sum(not agrees for agrees in audited.values())
             spent.faults += len(results)
-            for index, (upset, result) in enumerate(zip(upsets, results, strict=True)):
-                spent.paths[result.path] = spent.paths.get(result.path, 0) + 1
-                row = self._row(upset, result, image)
-                row |= {"number": before + first + index, **where}
-                row |= {"audited": index in audited, "agrees": audited.get(index)}
-                if job.patterns:
-                    row |= result.pattern.columns() if result.pattern else _NO_PATTERN
-                for name, value in row.items():
-                    columns[name].append(value)
+            for path, hits in Counter(result.path for result in results).items():
+                spent.paths[path] = spent.paths.get(path, 0) + hits
+            numbers = range(before + first, before + first + count)
+            found = self._columns(upsets, results, image)
+            found |= {"number": list(numbers)} | {name: [v] * count for name, v in where.items()}
+            found["audited"] = [index in audited for index in range(count)]
+            found["agrees"] = [audited.get(index) for index in range(count)]
+            for name, values in found.items():
+                columns[name] += values
         return pack(columns), spent
 
     def _origin(self, stratum: str) -> tuple[int, dict]:
@@ -164,31 +166,45 @@ class Worker:
                    "population": division.sizes[stratum]}  # fmt: skip
         return sum(self.job.counts[name] for name in earlier), columns
 
-    def _row(self, upset: Fault, result: FaultOutcome, image: int) -> dict:
-        name, address, bit = upset.site
-        run = self.inference.schedule.at(upset.cycle)
-        bounds = phase_bounds(run)
-        label = None if self.job.labels is None else int(self.job.labels[image])
-        own = of_guard(self.job.program, self.space, upset.site)
-        right = None
-        if label is not None:
-            right = bool(result.output) and result.top == label
-        return {
-            "fault": str(upset),
-            "signal": name,
-            "word": address or 0,
-            "bit": bit,
-            "cycle": upset.cycle,
-            "layer": run.step.name,
-            "phase": next(
-                (phase for phase, (begin, end) in bounds.items() if begin <= upset.cycle < end),
-                "fetch",
-            ),
-            "image": image,
-            **{name: getattr(result, name) for name in _FOUND},
-            "false_alarm": result.detected and own,
+    def _columns(
+        self, upsets: Sequence[Fault], results: Sequence[FaultOutcome], image: int
+    ) -> dict[str, list]:
+        """Columns of an image's results."""
+        job = self.job
+        right: list[bool | None] = [None] * len(results)
+        if job.labels is not None:
+            label = int(job.labels[image])
+            right = [bool(result.output) and result.top == label for result in results]
+        moments = [self._moment(upset.cycle) for upset in upsets]
+        columns: dict[str, list] = {
+            "fault": [str(upset) for upset in upsets],
+            "signal": [upset.site.signal for upset in upsets],
+            "word": [upset.site.address or 0 for upset in upsets],
+            "bit": [upset.site.bit for upset in upsets],
+            "cycle": [upset.cycle for upset in upsets],
+            "layer": [layer for layer, _ in moments],
+            "phase": [phase for _, phase in moments],
+            "image": [image] * len(results),
+            **{name: [getattr(result, name) for result in results] for name in _FOUND},
+            "false_alarm": [
+                result.detected and of_guard(job.program, self.space, upset.site)
+                for upset, result in zip(upsets, results, strict=True)
+            ],
             "right": right,
         }
+        if job.patterns:
+            rows = [r.pattern.columns() if r.pattern else _NO_PATTERN for r in results]
+            columns |= {name: [row[name] for row in rows] for name in _NO_PATTERN}
+        return columns
+
+    def _moment(self, cycle: int) -> tuple[str, str]:
+        """Layer and phase of a cycle."""
+        run = self.inference.schedule.at(cycle)
+        if run.index not in self._phases:
+            self._phases[run.index] = phase_bounds(run)
+        bounds = self._phases[run.index]
+        phases = (phase for phase, (begin, end) in bounds.items() if begin <= cycle < end)
+        return run.step.name, next(phases, "fetch")
 
 
 _worker: tuple[str, Worker] | None = None
