@@ -37,7 +37,7 @@ def load(network: str | Path) -> "Graph":
 
 @dataclass(frozen=True)
 class Accelerator:
-    """An accelerator, whose further sizes follow the network that it runs.
+    """An accelerator, whose widths follow the network that it runs.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ from tests.random_graph import random_graph
 DIVISOR = 4
 
 
-@pytest.mark.long(keep=1)
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["icebreaker", pytest.param("tangnano20k", marks=pytest.mark.slow)]
 )

@@ -28,7 +28,7 @@ def measured(network, model, seed=1, images=100, config=None):
     return ModelFaults(network, config, ("off", "bound"), model, images, seed, None)
 
 
-@pytest.mark.long(keep=1)
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["stuck-pes@0.01", "ibf-weights@1e-3"])
 def test_intervals_are_those_of_the_draws(network, model):
     """Images that share weight faults fail together. Of 100 intervals 95 have the share that many
