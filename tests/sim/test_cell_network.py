@@ -51,6 +51,7 @@ def test_all_primitives(config):
     assert counters["cycles"] - counters["stall_host"] == predicted
 
 
+@pytest.mark.long
 def test_every_step_is_compared_where_it_writes():
     """A part of a concatenation writes its own channels."""
     config = RESIDENT

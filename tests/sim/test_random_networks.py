@@ -32,7 +32,7 @@ def test_random_networks(seed):
     check(random_config(seed), seed)
 
 
-@pytest.mark.long(keep=1)
+@pytest.mark.long
 @pytest.mark.parametrize(
     "bits", [1, 7, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 7))]
 )
@@ -40,6 +40,7 @@ def test_narrow_multipliers(bits):
     check(random_config(3).with_(multiplier_bits=bits, acc_bits=20), bits)
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("seed", [0, 2, 3])
 def test_random_state_before_reset(seed):
     check(random_config(seed), seed, scrambled=True)
