@@ -118,11 +118,13 @@ class Worker:
         structure, number = unit.structure, unit.number
         first, count = number * job.size, job.faults(unit)
         before, where = self._origin(structure)
-        # Every unit of a structure draws as many, so that a larger campaign continues a smaller.
+        # Every unit of a structure draws as many, so that a larger campaign continues a smaller;
+        # strata's draws go on from a smaller number as they are.
+        drawn = count if job.division else job.size
         if structure in self.plan.tried_whole(job.counts):
             upsets = self.plan.every(structure, first, count)
         else:
-            upsets = self.plan.draw(structure, number, job.size, job.seed)[:count]
+            upsets = self.plan.draw(structure, number, drawn, job.seed)[:count]
         generator = np.random.default_rng([job.seed, 1, zlib.crc32(str(unit).encode())])
         spent = UnitStatistics()
         schema = shard_schema(job.patterns, job.division is not None)

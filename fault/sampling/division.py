@@ -142,7 +142,9 @@ def divide(cells: Cells, structures: Sequence[str], tallies: Mapping[str, Tally]
     classes, sizes, rates = {}, {}, {}
     for name, found in population.items():
         score = _scores(cells.shape(name), tallies[name], max(common, 1e-6))
-        classes[name] = numbers = np.append(_classes(found[:-1], score), 0).astype(np.int8)
+        # Too few to be drawn from would be drawn from for long.
+        idle = 0 if found[-1] >= _LEAST_SHARE * found.sum() else 1
+        classes[name] = numbers = np.append(_classes(found[:-1], score), idle).astype(np.int8)
         for number in np.unique(numbers[found > 0]):
             here = numbers == number
             size = int(found[here].sum())
@@ -178,7 +180,8 @@ def _classes(population: NDArray[np.int64], score: NDArray[np.float64]) -> NDArr
         high, low = number >= above, number == above - 1
         rate, other = (size[part] @ score[order][part] / max(1, size[part].sum())
                        for part in (high, low))  # fmt: skip
-        if size[high].sum() < least or rate < _APART * other:
+        small = min(size[high].sum(), size[low].sum()) < least
+        if small or rate < _APART * other:
             number[high] = above - 1
     result = np.ones(len(population), np.int64)
     result[order] = number

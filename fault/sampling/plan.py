@@ -226,9 +226,10 @@ class Plan:
         """Draws from a structure until there are so many of the stratum."""
         structure = division.structure(stratum)
         chance = division.sizes[stratum] / self.population[structure]
+        # Whatever the count, so that more faults continue fewer.
+        size = min(_BATCH, math.ceil(256 / chance))
         found: list[Fault] = []
         while len(found) < count:
-            size = min(_BATCH, math.ceil(1.1 * (count - len(found)) / chance) + 16)
             places = generator.integers(self._places(structure), size=size)
             moments = self.sampler.draw(generator, size)
             cells = self.cells.of(

@@ -6,7 +6,7 @@ from scipy import stats
 
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
-from holdfast.fault.sampling.division import Division, Tally, divide
+from holdfast.fault.sampling.division import Division, Tally, _classes, divide
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import Filters
 from holdfast.sim.machine.schedule import Schedule
@@ -43,8 +43,17 @@ def plan():
 def test_strata_are_the_whole_population(plan):
     for name in plan.structures:
         assert sum(plan.sizes[s] for s in plan.strata(name)) == plan.population[name]
+        used = [plan.sizes[s] for s in plan.strata(name) if not plan.division.unused(s)]
+        assert min(used) >= 0.002 * sum(used)
     assert plan.sizes["program_memory.0"] == plan.cells.population("program_memory")[-1]
     assert "skew.0" not in plan.sizes and len(plan.strata("weight_memory")) > 2
+
+
+def test_a_few_cells_before_a_large_one_are_no_stratum_of_their_own():
+    population = np.array([1000, 1, 1, 100_000, 1, 50_000])
+    numbers = _classes(population, np.array([1e-9, 1e-3, 2e-3, 0.01, 0.3, 0.9]))
+    sizes = np.bincount(numbers, population)
+    assert sizes[sizes > 0].min() >= 0.002 * population.sum() and (sizes > 0).sum() == 2
 
 
 def test_high_bits_are_drawn_more_often(plan):
@@ -103,7 +112,7 @@ def test_draws_are_uniform_within_a_stratum(plan):
             expected = wanted[kept] / wanted.sum() * len(faults)
             assert stats.chisquare(seen[kept], expected).pvalue > 1e-4
         assert plan.draw(stratum, 3, 50, 5) != plan.draw(stratum, 2, 50, 5)
-        assert plan.draw(stratum, 3, 50, 5) == plan.draw(stratum, 3, 50, 5)
+        assert plan.draw(stratum, 3, 50, 5) == plan.draw(stratum, 3, 900, 5)[:50]
 
 
 def test_where_nothing_is_in_use_all_is_drawn_in_proportion():
