@@ -38,6 +38,7 @@ struct Lockstep {
     void* model;
     uint8_t* root;
     void (*step)(void*, uint64_t);
+    void (*again)(void*, uint64_t);  // a step with the inputs of the one before
     void (*settle)(void*);
     std::vector<Range> live, stale, free, inputs, memories;
     uint64_t state_size, memory_size;
@@ -193,12 +194,13 @@ bool apply(Lockstep* f, const Flip* flips, uint64_t count, uint64_t mode) {
 extern "C" {
 
 Lockstep* lockstep_new(void* model, uint8_t* root, void (*step)(void*, uint64_t),
-                       void (*settle)(void*), const Range* ranges, const uint64_t* counts,
-                       const uint64_t* places) {
+                       void (*again)(void*, uint64_t), void (*settle)(void*), const Range* ranges,
+                       const uint64_t* counts, const uint64_t* places) {
     Lockstep* f = new Lockstep;
     f->model = model;
     f->root = root;
     f->step = step;
+    f->again = again;
     f->settle = settle;
     std::vector<Range>* parts[] = {&f->live, &f->stale, &f->free, &f->inputs, &f->memories};
     for (int part = 0; part < 5; ++part) {
@@ -260,7 +262,7 @@ uint64_t lockstep_record(Lockstep* f, uint64_t limit, const uint64_t* moments, u
             g.first.push_back(g.words.size());
             return cycle;
         }
-        f->step(f->model, 1);
+        (cycle ? f->again : f->step)(f->model, 1);
     }
     return 0;
 }
@@ -326,7 +328,7 @@ void lockstep_load(Lockstep* f, uint64_t boundary) {
 
 // Runs on to a cycle, without comparing.
 void lockstep_advance(Lockstep* f, uint64_t cycle) {
-    if (cycle > f->now) f->step(f->model, cycle - f->now);
+    if (cycle > f->now) f->again(f->model, cycle - f->now);
     f->now = cycle;
     f->index = word16(f->root + f->index_at);
 }
@@ -394,7 +396,7 @@ void lockstep_run(Lockstep* f, const Flip* flips, uint64_t count, const Fault* f
                 }
             }
         }
-        f->step(f->model, 1);
+        f->again(f->model, 1);
         ++f->now;
         if (f->now < until) apply(f, flips, count, fault->mode);
         const uint32_t current = word16(f->root + f->index_at);
@@ -423,7 +425,7 @@ void lockstep_state(Lockstep* f, uint8_t* to) {
 void lockstep_states(Lockstep* f, uint64_t cycles, uint8_t* to) {
     for (uint64_t cycle = 0; cycle < cycles; ++cycle) {
         lockstep_state(f, to + cycle * f->state_size);
-        f->step(f->model, 1);
+        f->again(f->model, 1);
         ++f->now;
     }
 }

@@ -102,7 +102,7 @@ class LockstepRun:
         places += [native.places[index].offset, native.places[_INTERRUPT].offset]
         places += [len(guards), *guards]
         self._handle = self._library.lockstep_new(
-            native.model, native.state, native.step, native.settle,
+            native.model, native.state, native.step, native.again, native.settle,
             (_Range * len(flat))(*(_Range(*entry) for entry in flat)),
             (ctypes.c_uint64 * 5)(*map(len, parts)),
             (ctypes.c_uint64 * len(places))(*places),
@@ -348,7 +348,7 @@ def native_library(name: str, declare: Callable[[ctypes.CDLL], None]) -> ctypes.
 def _declare(library: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_uint64
     for name, result, arguments in (
-        ("new", pointer, [pointer] * 7),
+        ("new", pointer, [pointer] * 8),
         ("delete", None, [pointer]),
         ("record", number, [pointer, number, pointer, number]),
         ("sizes", None, [pointer, pointer]),

@@ -26,6 +26,10 @@ _LIBRARY = "model.so"
 # Not the copies of Verilator's own, such as __Vdly__, that a register is written through.
 _MEMBER = re.compile(r"\b(?!__V)\w+?__DOT__(\w+);")
 _PORT = re.compile(r"\bVL_(?:IN|OUT)\w*\((\w+),")
+_NBA = re.compile(
+    r"^void Vmodel___024root___eval_nba\([^)]*\) \{$(.*?)^\}$", re.DOTALL | re.MULTILINE
+)
+_CLOCKED = "(1ULL & vlSelfRef.__VnbaTriggered[0U])"
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def compile_model(netlist: Netlist, folder: Path) -> list[Path]:
     if hidden:
         raise AssertionError(f"{netlist.top}: no storage found for {', '.join(hidden)}")
     harness = folder / "harness.cpp"
-    harness.write_text(_harness(netlist, members), encoding="utf-8")
+    direct = clock_triggers_all("".join(p.read_text(encoding="utf-8") for p in sources))
+    harness.write_text(_harness(netlist, members, direct), encoding="utf-8")
     *model, wrapper = compile_sources([*sources, harness], folder, compiled_flags())
     model += runtime_objects()
     link([*model, wrapper], folder / _LIBRARY, ["-shared", "-pthread"])
@@ -109,7 +114,16 @@ def storage_members(folder: Path) -> dict[str, str]:
     return members
 
 
-def _harness(netlist: Netlist, members: dict[str, str]) -> str:
+def clock_triggers_all(text: str) -> bool:
+    """Tells whether the clock's edge is the model's only trigger, so that all that a cycle does is
+    one call: known of the C++ that the present Verilator writes, else not.
+    """
+    bodies = _NBA.findall(text)
+    conditions = [found for body in bodies for found in re.findall(r"\bif \((.*)\) \{", body)]
+    return len(bodies) == 1 and set(conditions) == {_CLOCKED} and "___eval_act(" not in text
+
+
+def _harness(netlist: Netlist, members: dict[str, str], direct: bool) -> str:
     names = item_names(netlist)
     entries = "".join(f"    ENTRY({members[name]}),\n" for name in names)
     return (
@@ -118,6 +132,7 @@ def _harness(netlist: Netlist, members: dict[str, str]) -> str:
         .replace("@CLOCK@", members[netlist.clock])
         .replace("@PORTS@", str(len(netlist.ports)))
         .replace("@COUNT@", str(len(names)))
+        .replace("@DIRECT@", str(int(direct)))
     )
 
 

@@ -9,6 +9,7 @@
 #include "verilated.h"
 
 void Vmodel___024root___eval_settle(Vmodel___024root* vlSelf);
+void Vmodel___024root___eval_nba(Vmodel___024root* vlSelf);
 
 namespace {
 
@@ -45,11 +46,24 @@ inline void cycle(Model* model) {
     model->top.eval();
 }
 
+// The same where nothing but the clock has changed since the last evaluation: the clock is all that
+// triggers anything.
+inline void again(Model* model) {
+#if @DIRECT@
+    Root* root = model->top.rootp;
+    root->__VnbaTriggered[0] = 1;
+    Vmodel___024root___eval_nba(root);
+    root->__VnbaTriggered[0] = 0;
+#else
+    cycle(model);
+#endif
+}
+
 template <typename T>
 uint64_t run_until(Model* model, uint64_t offset, uint64_t value, uint64_t limit) {
     const T* port = reinterpret_cast<const T*>(bytes(model) + offset);
     for (uint64_t ran = 1; ran <= limit; ++ran) {
-        cycle(model);
+        ran == 1 ? cycle(model) : again(model);
         if (*const_cast<const volatile T*>(port) == value) return ran;
     }
     return UINT64_MAX;
@@ -83,7 +97,13 @@ void holdfast_eval(Model* model) { model->top.eval(); }
 void holdfast_settle(Model* model) { Vmodel___024root___eval_settle(model->top.rootp); }
 
 void holdfast_step(Model* model, uint64_t cycles) {
-    for (uint64_t i = 0; i < cycles; ++i) cycle(model);
+    if (cycles) cycle(model);
+    for (uint64_t i = 1; i < cycles; ++i) again(model);
+}
+
+// As step, after an evaluation with the present inputs.
+void holdfast_again(Model* model, uint64_t cycles) {
+    for (uint64_t i = 0; i < cycles; ++i) again(model);
 }
 
 uint64_t holdfast_run_until(Model* model, uint64_t offset, uint32_t size, uint64_t value,

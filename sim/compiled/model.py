@@ -227,11 +227,14 @@ class CompiledModel:
     def native(self) -> "Native":
         """Returns where the state lies, for compiled code that runs the model itself."""
         library = self._library
-        step, settle = (
+        step, again, settle = (
             ctypes.cast(function, ctypes.c_void_p).value or 0
-            for function in (library.holdfast_step, library.holdfast_settle)
-        )
-        return Native(self._model, library.holdfast_state(self._model), step, settle, self._places)
+            for function in (
+                library.holdfast_step, library.holdfast_again, library.holdfast_settle,
+            )
+        )  # fmt: skip
+        state = library.holdfast_state(self._model)
+        return Native(self._model, state, step, again, settle, self._places)
 
     def changed(self, cycles: int = 0) -> None:
         """Compiled code has changed the state, and run some cycles."""
@@ -300,8 +303,9 @@ class Native:
     ----------
     model, state : int
         Addresses of the instance and of its state.
-    step, settle : int
-        Addresses of ``void step(model, uint64_t cycles)``, and of ``void settle(model)``, which has
+    step, again, settle : int
+        Addresses of ``void step(model, uint64_t cycles)``; of the same where no input has changed
+        since the last step or settling, which is faster; and of ``void settle(model)``, which has
         to follow every write to the state.
     places : dict
         Place of every port, flip-flop and memory.
@@ -310,6 +314,7 @@ class Native:
     model: int
     state: int
     step: int
+    again: int
     settle: int
     places: Mapping[str, Place]
 
@@ -334,6 +339,7 @@ def _load(path: Path) -> ctypes.CDLL:
         ("eval", None, [pointer]),
         ("settle", None, [pointer]),
         ("step", None, [pointer, number]),
+        ("again", None, [pointer, number]),
         ("run_until", number, [pointer, number, small, number, number]),
         ("send", small, [pointer, *[number] * 4, pointer, small, number, pointer]),
         ("differences", small, [pointer, pointer, pointer]),
