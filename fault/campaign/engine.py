@@ -9,10 +9,11 @@ Each fault takes the first of these paths that decides it (*path*):
 ============  =====================================================================================
 ``unread``    a memory word that is not read any more, or is written before it is read: decided by
               the schedule; a register's bit likewise, by `fault.analysis.liveness`
-``closed``    a memory word, or a register of the array, whose effect on its layer has a closed form
+``closed``    a memory word, a register of the array, a lane's bias or multiplier, or a setting in a
+              held descriptor, whose effect on its layer has a closed form
 ``window``    RTL from the last boundary before the fault, or before anything sees it, until every
               live register is golden again; memory words that then differ are resolved as above
-``end``       RTL to the end of the inference
+``end``       RTL to the end of the inference; of the control alone if it does not end well
 ============  =====================================================================================
 
 With an added protection, or a dataflow that has no closed forms, it is ``plain`` RTL.
