@@ -97,7 +97,7 @@ def _measure(
         inside = Plan(space, plan.schedule, UpsetModel(), Filters(pattern=pattern))
         total = sum(registers.values())
         counts = {n: -(-flipflops * registers[n] // total) for n in inside.structures}
-        only = replace(job, filters=Filters(pattern=pattern), counts=counts, size=100)
+        only = replace(job, filters=Filters(pattern=pattern), counts=counts)
         checked = replace(
             job, counts=plan.allocate(1, -(-audit // len(plan.structures))), size=20, audit=1.0
         )
