@@ -165,6 +165,21 @@ def test_order_and_batch_do_not_matter(engine, space):
     assert together == backwards == [engine.run([upset])[0] for upset in upsets]
 
 
+def test_closed_forms_of_a_unit_are_computed_once_for_each_descriptor(engine, space, monkeypatch):
+    layers, sizes = engine.memories.layers, []
+    evaluate = layers.evaluate
+
+    def counted(run, changes):
+        sizes.append(len(changes))
+        return evaluate(run, changes)
+
+    monkeypatch.setattr(layers, "evaluate", counted)
+    for structure in ("weight", "parameter_memory"):
+        sizes.clear()
+        engine.run(drawn(space, structure, 2000, 80, 8))
+        assert sum(sizes) > len(engine.inference.schedule.runs) >= len(sizes)
+
+
 @pytest.mark.parametrize("stuck", [0, 1])
 @pytest.mark.parametrize("duration", [0, 1, 40])
 def test_stuck_bits(engine, space, stuck, duration):
