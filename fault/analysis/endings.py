@@ -14,6 +14,9 @@ class EndingResolver:
 
     def __init__(self, session: RtlSession, control: ControlRun):
         self._session, self._control = session, control
+        run, config = session.schedule.runs[0], session.program.config
+        taken = int(run.finish[0]) + run.timing.accumulate + run.timing.total + config.cols
+        self._loaded = taken + 1 if config.learnt_guard else 0
 
     @classmethod
     def of(cls, session: RtlSession) -> "EndingResolver | None":
@@ -29,7 +32,8 @@ class EndingResolver:
         if not fault.single:
             return None
         end = self._control.ending(fault, self._session.limit)
-        if end is None:
+        # Before a lane has its first parameters even a guard that is off counts what it is given.
+        if end is None or (end.status and fault.cycle < self._loaded):
             return None
         counts = int(self._session.golden.counts[-1]) if end.status else 0
         nothing = np.empty((0,), np.int8)

@@ -33,6 +33,15 @@ def test_an_address_outside_stops(session):
     assert run.fetch < outcome.cycles < run.end + 100
 
 
+def test_before_the_first_parameters_a_guard_counts(session):
+    """A pixel that is finished too early meets bounds that nobody has set."""
+    resolver = EndingResolver.of(session)
+    run = session.schedule.runs[0]
+    fault = Fault((bit("step_x"),), int(run.start[0]))
+    assert session.plain(fault).status == Status.ACTIVATION_ADDRESS
+    assert resolver.resolve(fault) is None
+
+
 def test_too_many_tiles_hang(session):
     """More output tiles than a run may last, at addresses that begin anew."""
     resolver = EndingResolver.of(session)
