@@ -67,10 +67,11 @@ class SettingsAnalysis:
         concatenated = isinstance(self._layers.program.graph[run.step.target], ConcatNode)
         # Before the first pixel the descriptor is still read and checked; a guard counts.
         unknown = run.maximum or concatenated or self._layers.guard.on or cycle < run.start[0]
-        if field is None or unknown:
+        changed = None if field is None or unknown else self._changed(run, field, bit)
+        if field is None or changed is None:
             return None
         wrong = copy(self._layers.values(run))
-        wrong.run = self._changed(run, field, bit)
+        wrong.run = changed
         moments = self._moments(run, field, bit)
         points = np.nonzero((moments >= cycle) & run.mask())
         convolved, golden = self._golden(run)
@@ -102,8 +103,8 @@ class SettingsAnalysis:
             None,
         )
 
-    def _changed(self, run: Timeline, field: Field, bit: int) -> Timeline:
-        """The descriptor's run with a bit of a field inverted."""
+    def _changed(self, run: Timeline, field: Field, bit: int) -> Timeline | None:
+        """The descriptor's run with a bit of a field inverted; None where RTL computes otherwise."""
         width = field.width
         if field.name.startswith("add_multiplier"):
             width = self._config.add_multiplier_bits
@@ -111,6 +112,14 @@ class SettingsAnalysis:
         value &= (1 << width) - 1
         if field.signed and value >> width - 1:
             value -= 1 << width
+        half = 1 << self._config.act_bits - 1
+        if field.signed and not -half <= value < half:
+            # What is no code of the accelerator's width is cut.
+            return None
+        more = min(value, run.tiles) > run.descriptor.res_tiles
+        if field.name == "res_tiles" and run.has_residual and more:
+            # Behind the residual lies anything, even what the layer has just written.
+            return None
         changed = copy(run)
         changed.descriptor = replace(run.descriptor, **{field.name: value})
         changed.__dict__.pop("residuals", None)

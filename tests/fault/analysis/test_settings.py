@@ -8,6 +8,8 @@ import pytest
 from holdfast.fault.analysis.settings import SettingsAnalysis
 from holdfast.fault.campaign.engine import Engine
 from holdfast.fault.injection.session import RtlSession
+from holdfast.fault.model.fault import Fault
+from holdfast.fault.model.space import Site
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import DESCRIPTOR
 from holdfast.nn.compiler.compiler import compile_graph
@@ -84,3 +86,34 @@ def test_other_fields_and_the_fetch_are_not_covered():
         assert (effect is not None) == (field.name in FIELDS), field.name
         early = analysis.effect(f"sequencer__word_{field.word}", field.offset, run.fetch + 1)
         assert early is None
+
+
+def test_narrow_codes_and_residuals_of_fewer_tiles_as_in_plain_rtl():
+    """Values that are no codes of five bits, and residual tiles behind the last that there is."""
+    config = AcceleratorConfig(
+        rows=3, cols=2, act_bits=5, weight_bits=5, act_depth=64, weight_depth=256, acc_depth=16,
+        param_depth=32, program_depth=8, guard=False, multiplier_bits=8, acc_bits=20,
+    )  # fmt: skip
+    net = Network("narrow", input_shape=(2, 3, 3))
+    a = net.conv("a", "image", 2, 1)
+    b = net.conv("b", net.conv("wide", a, 4, 3), 6, 1, activation="none")
+    net.dense("logits", net.add("c", b, net.shortcut("s", a, 6, 1)), 3)
+    graph = random_graph(net, seed=5, act_bits=5, weight_bits=5, multiplier_bits=8)
+    program = compile_graph(graph, config)
+    assert any(d.residual and d.res_tiles < d.co_tiles for s in program.steps for d in s.descriptors)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, 2, 3, 3), np.uint8)
+    codes = image_codes(pixels, 5)[0].numpy()
+    inference = RtlSession(program, accelerator_netlist(config), GUARD_OFF, 16)
+    engine = Engine(inference, codes, inference.record(codes))
+    faults = [
+        Fault((Site(f"sequencer__word_{field.word}", None, bit),), int(run.start[0]) + late)
+        for field in DESCRIPTOR
+        if field.name in FIELDS
+        for bit in range(field.offset, field.offset + field.width)
+        for run in inference.schedule.runs
+        for late in (0, (run.end - int(run.start[0])) // 2)
+    ]
+    outcomes = engine.run(faults)
+    wrong = [f for f, o in zip(faults, outcomes, strict=True) if not o.agrees(engine.plain(f))]
+    assert not wrong
+    assert {"closed", "window"} <= {outcome.path for outcome in outcomes}
