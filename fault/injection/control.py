@@ -21,7 +21,9 @@ from holdfast.sim.netlist.netlist import Netlist
 
 from .lockstep import LockstepRun
 
-_ROLES = (Role.CONTROL, Role.DESCRIPTOR_WORD, Role.DESCRIPTOR_INDEX)
+ROLES = (Role.CONTROL, Role.DESCRIPTOR_WORD, Role.DESCRIPTOR_INDEX)
+"""Roles of what a fault can strike here."""
+
 _AFTER = 64
 """Cycles after a stop in which nothing may begin anew."""
 
@@ -55,7 +57,7 @@ class ControlRun:
     def __init__(self, netlist: Netlist, whole: LockstepRun, moments: tuple[NDArray, NDArray]):
         part = control_netlist(netlist)
         self._model = model = CompiledModel(part)
-        self._known = {ff.name for ff in part.flip_flops if ff.held and ff.held.role in _ROLES}
+        self._known = {ff.name for ff in part.flip_flops if ff.held and ff.held.role in ROLES}
         told = {str(held.place.get("told")): name for name, held in part.held.items()}
         self._names = [told[which] for which in ("status", "busy", "done")]
         state = whole.golden.states[0]

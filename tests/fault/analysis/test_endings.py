@@ -1,5 +1,7 @@
 """Faults that stop a run, decided from the control alone."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from holdfast.fault.analysis.endings import EndingResolver
@@ -8,7 +10,7 @@ from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import Site
 from holdfast.gen.layout import DESCRIPTOR, Status
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
-from tests.fault.tiny import images, netlist, program
+from tests.fault.tiny import CONFIG, images, netlist, program
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,20 @@ def bit(name):
     """The highest bit of a descriptor's field, in the sequencer."""
     field = next(field for field in DESCRIPTOR if field.name == name)
     return Site(f"sequencer__word_{field.word}", None, field.offset + field.width - 1)
+
+
+def test_the_control_is_made_for_its_first_fault(session):
+    resolver = EndingResolver.of(session)
+    assert resolver.resolve(Fault((Site("weights__lane_0", 0, 0),), 100)) is None
+    assert resolver.resolve(Fault((Site("lanes__bias_0", None, 0),), 100)) is None
+    assert session.control is None
+    resolver.resolve(Fault((bit("step_x"),), 100))
+    assert session.control is not None
+
+
+def test_where_rtl_decides_alone_there_is_none():
+    program = SimpleNamespace(config=CONFIG.with_(protections=("parity",)))
+    assert EndingResolver.of(SimpleNamespace(guard=GUARD_OFF, program=program)) is None
 
 
 def test_an_address_outside_stops(session):
