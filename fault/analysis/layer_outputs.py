@@ -151,7 +151,7 @@ class LayerOutputs:
             for point, code in change.residuals:
                 assert residual is not None
                 residual[np.searchsorted(unique, case * size + point)] = code
-        golden, before = self._golden_codes(run)
+        golden, before = self.golden_codes(run)
         sums = wrap(values.sums.ravel()[flat] + total, self.config.acc_bits)
         codes, bad = values.codes(points, sums, parameters, residual)
         hit = np.flatnonzero((codes != golden[flat]) & run.mask()[points[2]])
@@ -247,24 +247,34 @@ class LayerOutputs:
         within = word * self.config.word_lanes + lanes[tau, col]
         return self.lanes[run.step.target][within], spot
 
-    def _golden_codes(self, run: Timeline) -> tuple[Ints, Ints]:
+    def golden_codes(self, run: Timeline) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        """Returns the golden codes of all points of a run, flat, and whether the output guard
+        replaced them.
+        """
         if run.index not in self._codes:
             values = self.values(run)
             points = tuple(axis.ravel() for axis in np.indices(values.sums.shape))
-            self._codes[run.index] = values.codes(points, values.sums.ravel())
+            codes, bad = values.codes(points, values.sums.ravel())
+            self._codes[run.index] = codes.astype(np.int8), bad.astype(np.int8)
         return self._codes[run.index]
 
-    def place(
-        self, run: Timeline, points: Sequence[Ints], codes: Ints, target: list[tuple[Ints, Ints]]
-    ) -> None:
-        place = self.program.places[run.step.target]
+    def tensors(
+        self, run: Timeline, points: Sequence[Ints], codes: Ints
+    ) -> dict[str, tuple[Ints, NDArray[np.int8]]]:
+        """Returns what wrong codes of a run's points are in its target, as an `Effect` has it.
+
+        Raises
+        ------
+        NotCoveredError
+            One is of no channel, and an input guard counts it where it is read.
+        """
         channel, spot = self._spots(run, points)
         if self.guard.input and (channel < 0).any():
             raise NotCoveredError(run.fetch)
+        place = self.program.places[run.step.target]
         index = channel * place.height * place.width + spot
         used = channel >= 0
-        if used.any():
-            target.append((index[used], codes[used]))
+        return {run.step.target: joined([(index[used], codes[used])])} if used.any() else {}
 
 
 def joined(parts: Sequence[tuple[Ints, NDArray]]) -> tuple[Ints, NDArray[np.int8]]:

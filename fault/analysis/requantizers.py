@@ -19,7 +19,7 @@ from holdfast.nn.graph.graph import ConcatNode
 from holdfast.sim.machine.layer_values import Parameters
 
 from .effect import Effect, Ints
-from .layer_outputs import LayerOutputs, joined
+from .layer_outputs import LayerOutputs
 from .resolver import Decision
 
 __all__ = ["RequantizerAnalysis"]
@@ -98,13 +98,10 @@ class RequantizerAnalysis:
         sums = values.sums[points]
         codes = values.codes(points, sums, wrong)[0]
         hit = codes != values.codes(points, sums)[0]
-        effect = Effect(run.step)
-        if hit.any() and run.mask()[col]:
-            target: list[tuple[Ints, Ints]] = []
-            self._layers.place(run, [axis[hit] for axis in points], codes[hit], target)
-            if target:
-                effect.tensors[run.step.target] = joined(target)
-        return effect if effect.tensors else Effect()
+        if not run.mask()[col]:
+            return Effect()
+        tensors = self._layers.tensors(run, [axis[hit] for axis in points], codes[hit])
+        return Effect(run.step, tensors) if tensors else Effect()
 
     def _field(self, held: Held, bit: int) -> tuple[str, int, int] | None:
         """Which parameter a bit is of, which bit of it, and how much later it is taken."""

@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from holdfast.fault.model.fault import Fault
 from holdfast.gen.layout import DESCRIPTOR, Field
@@ -22,7 +23,7 @@ from holdfast.nn.graph.graph import ConcatNode
 from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 
 from .effect import Effect, Ints
-from .layer_outputs import LayerOutputs, joined
+from .layer_outputs import LayerOutputs
 from .resolver import Decision
 
 __all__ = ["SettingsAnalysis"]
@@ -48,7 +49,7 @@ class SettingsAnalysis:
     def __init__(self, layers: LayerOutputs, held: Mapping[str, Held]):
         self._layers, self._held = layers, held
         self._config = layers.config
-        self._codes: dict[int, tuple[Ints, Ints]] = {}
+        self._codes: dict[int, NDArray[np.int8]] = {}
 
     def resolve(self, fault: Fault) -> Decision | None:
         """Decides one inverted bit."""
@@ -70,23 +71,19 @@ class SettingsAnalysis:
         changed = None if field is None or unknown else self._changed(run, field, bit)
         if field is None or changed is None:
             return None
-        wrong = copy(self._layers.values(run))
+        values = self._layers.values(run)
+        wrong = copy(values)
         wrong.run = changed
         moments = self._moments(run, field, bit)
         points = np.nonzero((moments >= cycle) & run.mask())
-        convolved, golden = self._golden(run)
         if field.name in ("lo", "hi"):
-            codes = wrong.codes(points, wrong.sums[points])[0]
+            codes = wrong.codes(points, values.sums[points])[0]
         else:
-            codes = wrong.added(points, convolved[points])
+            codes = wrong.added(points, self._convolved(run)[points].astype(np.int64))
+        golden = self._layers.golden_codes(run)[0].reshape(moments.shape)
         hit = codes != golden[points]
-        effect = Effect(run.step)
-        target: list[tuple[Ints, Ints]] = []
-        if hit.any():
-            self._layers.place(run, [axis[hit] for axis in points], codes[hit], target)
-        if target:
-            effect.tensors[run.step.target] = joined(target)
-        return effect if effect.tensors else Effect()
+        tensors = self._layers.tensors(run, [axis[hit] for axis in points], codes[hit])
+        return Effect(run.step, tensors) if tensors else Effect()
 
     @staticmethod
     def _field(held: Held, bit: int) -> Field | None:
@@ -104,7 +101,7 @@ class SettingsAnalysis:
         )
 
     def _changed(self, run: Timeline, field: Field, bit: int) -> Timeline | None:
-        """The descriptor's run with a bit of a field inverted; None where RTL computes otherwise."""
+        """The descriptor's run with an inverted bit in a field; None: it is for RTL."""
         width = field.width
         if field.name.startswith("add_multiplier"):
             width = self._config.add_multiplier_bits
@@ -142,13 +139,11 @@ class SettingsAnalysis:
             stage = _SCALE
         return total + pixels + stage
 
-    def _golden(self, run: Timeline) -> tuple[Ints, Ints]:
-        """Codes before and after the residual add, [output_tile, pixel, column]."""
+    def _convolved(self, run: Timeline) -> NDArray[np.int8]:
+        """Golden codes before the residual add, [output_tile, pixel, column]."""
         if run.index not in self._codes:
             values = self._layers.values(run)
-            shape = values.sums.shape
-            points = tuple(axis.ravel() for axis in np.indices(shape))
+            points = tuple(axis.ravel() for axis in np.indices(values.sums.shape))
             codes = values.convolved(points, values.sums.ravel())[0]
-            after = values.added(points, codes)
-            self._codes[run.index] = codes.reshape(shape), after.reshape(shape)
+            self._codes[run.index] = codes.astype(np.int8).reshape(values.sums.shape)
         return self._codes[run.index]

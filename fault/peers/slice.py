@@ -54,10 +54,5 @@ class SlicePoints:
         spliced = wrap(golden - alone + faulty, bits)
         codes = values.added(points, spliced)
         changed = codes != values.added(points, golden)
-        effect = Effect(run.step, summed=True)
-        target: list[tuple[Ints, Ints]] = []
-        if changed.any():
-            layers.place(run, [axis[changed] for axis in points], codes[changed], target)
-        for index, found in target:
-            effect.tensors[run.step.target] = index, found.astype(np.int8)
-        return effect
+        tensors = layers.tensors(run, [axis[changed] for axis in points], codes[changed])
+        return Effect(run.step, tensors, summed=True)

@@ -100,7 +100,9 @@ def test_narrow_codes_and_residuals_of_fewer_tiles_as_in_plain_rtl():
     net.dense("logits", net.add("c", b, net.shortcut("s", a, 6, 1)), 3)
     graph = random_graph(net, seed=5, act_bits=5, weight_bits=5, multiplier_bits=8)
     program = compile_graph(graph, config)
-    assert any(d.residual and d.res_tiles < d.co_tiles for s in program.steps for d in s.descriptors)
+    assert any(
+        d.residual and d.res_tiles < d.co_tiles for s in program.steps for d in s.descriptors
+    )
     pixels = np.random.default_rng(1).integers(0, 256, (1, 2, 3, 3), np.uint8)
     codes = image_codes(pixels, 5)[0].numpy()
     inference = RtlSession(program, accelerator_netlist(config), GUARD_OFF, 16)
