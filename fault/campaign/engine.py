@@ -46,8 +46,10 @@ from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
 from .resolvers import RESOLVERS, GoldenInference
 
 PATHS = ("unread", "closed", "window", "end")
-_KNOWN = 10_000
-"""Delayed faults whose decisions are kept: many that begin apart come to the same."""
+_KNOWN, _KEPT = 10_000, 1 << 21
+"""Delayed faults whose decisions are kept, and wrong codes in all of these: many faults that begin
+apart come to the same.
+"""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class Engine:
         made = (make(known) for make in RESOLVERS)
         self._resolvers = [resolver for resolver in made if resolver is not None]
         self._delayed: dict[Fault, Decision | InferenceOutcome] = {}
+        self._kept = 0
         self.propagator = Propagator(self.program, inference.schedule, golden, reference)
         self._cycles = trace.cycles
         self._counts = int(trace.counts[-1])
@@ -225,12 +228,23 @@ class Engine:
             if isinstance(found, Later):
                 delayed, fault = True, replace(fault, cycle=found.cycle)
             elif found is not None:
-                if delayed:
-                    if len(self._delayed) >= _KNOWN:
-                        self._delayed.clear()
-                    self._delayed[fault] = found
+                if delayed and known is None:
+                    self._keep(fault, found)
                 return found
         raise AssertionError("RTL decides every fault")
+
+    def _keep(self, fault: Fault, found: Decision | InferenceOutcome) -> None:
+        """Keeps what was decided for a delayed fault, in bounded memory."""
+        if isinstance(found, Decision):
+            codes = sum(len(part) for _, part in found.effect.tensors.values())
+        else:
+            codes = found.output.size
+        if len(self._delayed) >= _KNOWN or self._kept + codes > _KEPT:
+            self._delayed.clear()
+            self._kept = 0
+        if codes <= _KEPT:
+            self._delayed[fault] = found
+            self._kept += codes
 
     def _result(self, upset: Fault, decision: Decision, outcome: Logits) -> FaultOutcome:
         counts = (self._counts + decision.counts + outcome.counts) % (1 << 32)
