@@ -135,7 +135,7 @@ def limits(samples: Sequence[Sample], weights: Sequence[float], tail: float) -> 
     """
     parts = [*zip(samples, weights, strict=True)]
     known = sum((w * s.mean for s, w in parts if s.whole), 0.0)
-    drawn = [(s, w) for s, w in parts if s.faults and not s.whole]
+    drawn = [(s, w) for s, w in parts if s.faults and not s.whole and w]
     unknown = sum(w for s, w in parts if not s.faults)
     left = sum(w for _, w in drawn)
     if not drawn:

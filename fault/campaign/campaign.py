@@ -26,7 +26,7 @@ from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
 from holdfast.fault.results.environment import Environment
-from holdfast.fault.results.rates import FailureRates
+from holdfast.fault.results.rates import FailureRates, check_exact
 from holdfast.fault.results.rates import failure_rates as failure_rates_in
 from holdfast.fault.results.rates_files import files
 from holdfast.fault.results.record import Summary
@@ -209,6 +209,7 @@ def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepar
     if given.environment is not None:
         if not given.model.single:
             raise HoldfastError("failure rates are of single upsets, not of other faults.")
+        check_exact(given.shortcuts.cycles, given.shortcuts.requantize)
         given.environment.check(space)
     plan = Plan(space, Schedule(program), given.model, given.filters, given.shortcuts.sampler)
     labels = given.images.labels

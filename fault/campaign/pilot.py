@@ -29,13 +29,19 @@ def divided(plan: Plan, pilot: PriorCampaign, here: Manifest, metric: str) -> Di
     Raises
     ------
     HoldfastError
-        The pilot is of another design, network, fault model or part of the space, or damaged.
+        The pilot is of another design, network, fault model or part of the space, or damaged,
+        or had a pilot and the same seed.
     """
     for key, what in _SAME.items():
         if getattr(pilot.manifest, key) != getattr(here, key):
             raise HoldfastError(
                 f"{printable(pilot.folder)} is no pilot of this campaign: it is of {what}."
             )
+    if pilot.manifest.pilot and pilot.manifest.seed == here.seed:
+        raise HoldfastError(
+            f"{printable(pilot.folder)} had a pilot itself and drew by the seed {here.seed} as "
+            "well: give another --seed, or some of its draws are made again."
+        )
     tables = [pilot.table(path) for path in pilot.shards()]
     rows, images = Rows(tables, ("word", "cycle")), pilot.summary.images
     kinds = rows.kinds()

@@ -21,7 +21,6 @@ A unit of ``cm2/bit`` is that of cross-sections, and needs ``flux``, in particle
 A Mbit has 10**6 bits, a Mibit 2**20.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +89,7 @@ class Environment:
                 f"{name} must name the source of its rates, in 1 to {_LONGEST} characters."
             )
         unit = found.get("unit")
-        if unit not in UNITS:
+        if not isinstance(unit, str) or unit not in UNITS:
             raise HoldfastError(f"{name}: unit must be {', '.join(UNITS)}, not {shown(unit)}.")
         rates = _table(name, "rates", found)
         _known(name, "kind of bit", rates, KINDS)
@@ -157,6 +156,6 @@ def _known(name: str, what: str, found: Mapping[str, Any], known: tuple[str, ...
 
 def _rate(name: str, key: str, value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not 0 <= value <= _MOST:
+    if not number or not 0 <= value <= _MOST:
         raise HoldfastError(f"{name}: {key} must be 0 to {_MOST:g}, not {shown(value)}.")
     return float(value)

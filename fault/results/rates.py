@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import Estimate, Sample, stratified
+from holdfast.base.text import printable
 from holdfast.fault.outcome.effects import EFFECTS
 
 from .environment import Environment
@@ -56,9 +57,9 @@ class Rate:
     hours_high: float | None
 
     @classmethod
-    def of(cls, share: Estimate, upsets: float) -> "Rate":
-        """Makes a rate of the share of so many upsets."""
-        fit, low, high = (upsets * value for value in (share.value, share.low, share.high))
+    def of(cls, share: Estimate, upsets: float, most: float) -> "Rate":
+        """Makes a rate of the share of so many upsets, of which ``most`` exist."""
+        fit, low, high = (min(most, upsets * v) for v in (share.value, share.low, share.high))
         return cls(fit, low, high, _hours(fit), _hours(high), _hours(low))
 
 
@@ -73,12 +74,19 @@ class Worksheet:
 
 @dataclass(frozen=True)
 class FailureRates:
-    """By structure and ``total``, each by :data:`KINDS`; ``raw`` are upsets."""
+    """By structure and ``total``, each by :data:`KINDS`; ``raw`` are upsets.
+
+    Attributes
+    ----------
+    part : str
+        What filters left of the space; empty: all of it.
+    """
 
     environment: Environment
     confidence: float
     units: Mapping[str, Mapping[str, Rate]]
     worksheet: Worksheet
+    part: str = ""
 
 
 def failure_rates(
@@ -97,11 +105,13 @@ def failure_rates(
     Raises
     ------
     HoldfastError
-        A kind of bit has no rate, or the campaign is not of single upsets.
+        A kind of bit has no rate, or the campaign is not of single upsets or takes shortcuts.
     """
-    model = summary.settings["model"]
+    settings = summary.settings
+    model = settings.get("model", {})
     if model.get("bits") != 1 or model.get("stuck") is not None:
         raise HoldfastError("failure rates are of single upsets, not of other faults.")
+    check_exact(settings.get("cycles_drawn", "all"), settings.get("requantize") or "sum")
     rows = Rows(tables)
     kinds = _kinds(rows, environment)
     memory = np.char.count(rows.columns["fault"].astype(str), "[") > 1
@@ -134,11 +144,29 @@ def failure_rates(
     upsets["total"] = {n: rate for found in upsets.values() for n, rate in found.items()}
     level = summary.level or summary.confidence
     units = {
-        name: {"raw": Rate.of(Estimate(1.0, 1.0, 1.0), raw[name])}
-        | {k: _rate(found, upsets[name], level) for k, found in samples.items()}
+        name: {"raw": Rate.of(Estimate(1.0, 1.0, 1.0), raw[name], raw[name])}
+        | {k: _rate(found, upsets[name], raw[name], level) for k, found in samples.items()}
         for name in raw
     }
-    return FailureRates(environment, summary.confidence, units, _worksheet(units["total"]))
+    sheet = _worksheet(units["total"])
+    return FailureRates(environment, summary.confidence, units, sheet, _part(summary))
+
+
+def check_exact(cycles: str, requantize: str) -> None:
+    """Raises a HoldfastError where a campaign is not of what the hardware does."""
+    if (cycles, requantize) != ("all", "sum"):
+        raise HoldfastError(
+            f"failure rates are of --cycles all and --requantize sum, not of {printable(cycles)} "
+            f"and {printable(requantize)}."
+        )
+
+
+def _part(summary: Summary) -> str:
+    """Names what filters left of the space; empty: all of it."""
+    filters = dict(summary.settings.get("filters") or {})
+    filters["pes"] = [f"{row}.{col}" for row, col in filters.get("pes") or ()]
+    texts = {k: v if isinstance(v, str) else ", ".join(v) for k, v in filters.items()}
+    return printable("; ".join(f"{key} {text}" for key, text in texts.items() if text), 200)
 
 
 def _kinds(rows: Rows, environment: Environment) -> dict[str, NDArray[np.bool_]]:
@@ -175,11 +203,15 @@ def _hours(fit: float) -> float | None:
     return HOURS / fit if fit > 0 else None
 
 
-def _rate(samples: Mapping[str, Sample], upsets: Mapping[str, float], confidence: float) -> Rate:
+def _rate(
+    samples: Mapping[str, Sample], upsets: Mapping[str, float], raw: float, confidence: float
+) -> Rate:
     total = sum(upsets.values())
     if not total:
-        return Rate.of(Estimate(0.0, 0.0, 0.0), 0.0)
-    return Rate.of(stratified({n: samples[n] for n in upsets}, upsets, confidence), total)
+        return Rate.of(Estimate(0.0, 0.0, 0.0), 0.0, 0.0)
+    found = stratified({n: samples[n] for n in upsets}, upsets, confidence)
+    # Of a structure whose bits are upset unlike, shares of the highest rate can say more than all.
+    return Rate.of(found, total, raw)
 
 
 def _worksheet(total: Mapping[str, Rate]) -> Worksheet:

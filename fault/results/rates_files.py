@@ -34,7 +34,8 @@ def rates_tables(rates: FailureRates) -> list[Table]:
             table.add_section()
         table.add_row(name, *(_short(found[kind].fit, 2) for kind in _SHOWN))
     headings = ("FIT", f"limits, {rates.confidence:.6g}", "hours between")
-    total = plain_table("Of the whole accelerator", "effect", *headings, gap=1)
+    title = "Of the part that was injected" if rates.part else "Of the whole accelerator"
+    total = plain_table(title, "effect", *headings, gap=1)
     for kind, name in _SHOWN.items():
         rate = rates.units["total"][kind]
         total.add_row(name, _short(rate.fit), f"{_short(rate.low)} to {_short(rate.high)}",
@@ -45,7 +46,8 @@ def rates_tables(rates: FailureRates) -> list[Table]:
 def metrics_sentence(rates: FailureRates) -> str:
     """The metrics of the worksheet, with their limits."""
     parts = [f"{kind.upper()} {_metric(found)}" for kind, found in vars(rates.worksheet).items()]
-    return f"Safety worksheet (ISO 26262-5, annex C): {', '.join(parts)}."
+    only = f" All of it only of {rates.part}." if rates.part else ""
+    return f"Safety worksheet (ISO 26262-5, annex C): {', '.join(parts)}.{only}"
 
 
 def files(rates: FailureRates) -> Iterator[tuple[str, bytes]]:
@@ -79,6 +81,7 @@ def section(rates: FailureRates) -> dict[str, Any]:
     return {
         "environment": _described(rates.environment),
         "source": rates.environment.source,
+        "part": rates.part,
         "covered": ", ".join(rates.environment.covered) or "none",
         "confidence": f"{rates.confidence:.6g}",
         "headings": [f"{name}, FIT" for name in _SHOWN.values()],

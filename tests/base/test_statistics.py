@@ -185,6 +185,15 @@ def test_a_stratum_that_was_tried_whole_is_known():
     assert found.high == pytest.approx(shift + scale * alone.high)
 
 
+def test_a_stratum_that_weighs_nothing_says_nothing():
+    whole, drawn = Sample.counted(7, 21, whole=True), Sample.counted(3, 200)
+    found = stratified({"x": whole, "y": drawn}, {"x": 5, "y": 0})
+    assert (found.value, found.low, found.high) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    alone = share(drawn)
+    found = stratified({"x": Sample.counted(9, 9), "y": drawn}, {"x": 0, "y": 5})
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
+
+
 def test_weighted_estimates_by_hand():
     parts = {"x": Estimate(0.25, 0.05, 0.7), "y": Estimate(0.75, 0.3, 0.95)}
     total = weighted(parts, {"x": 900, "y": 100})

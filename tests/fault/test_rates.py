@@ -37,6 +37,8 @@ def test_a_finished_campaign_and_the_campaign_itself(files, command, rates):  # 
     own = {name: (files.store / name).read_text() for name in names}
     page = (files.store / "report.html").read_text()
     assert "a report of &lt;nobody&gt;" in page and "ISO 26262-5" in page
+    part = "only of structures weight, skew, program_memory"
+    assert part in " ".join(told.split()) and part in page and "whole accelerator" not in told
     code, told, _ = rates(files.store, "--environment", place, "--output", files.folder / "out")
     assert code == 0 and "SPFM" in told and "program_memory" in told
     for name, text in own.items():
@@ -67,5 +69,8 @@ def test_refusals(files, command, rates):  # noqa: F811
     place.write_text(TEXT)
     code, _, complaint = command(*SMALL, "--bits", "2", "--environment", str(place))
     assert code == 2 and "of single upsets" in complaint and not files.store.exists()
+    shortcut = ("--structures", "weight", "--cycles", "first-mac", "--audit", "0")
+    code, _, complaint = command(*SMALL, *shortcut, "--environment", str(place))
+    assert code == 2 and "not of first-mac and sum" in complaint and not files.store.exists()
     code, _, complaint = rates(files.store, "--environment", files.folder / "absent.toml")
     assert code == 2 and complaint.count("\n") == 1

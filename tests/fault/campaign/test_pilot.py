@@ -82,6 +82,9 @@ def test_the_same_command_draws_the_same(files, command, pilot):  # noqa: F811
     files.store.rename(files.folder / "again")
     # A pilot may have had one itself.
     again = ("--pilot", "{folder}/again", "--metric", "avf")
+    code, _, complaint = command(*PLAIN, *WHERE, *again)
+    assert code == 2 and "drew by the seed 1 as well" in complaint and not files.store.exists()
+    again += ("--seed", "2")
     assert command(*PLAIN, *WHERE, *again)[0] == 0
     found = json.loads((files.store / "manifest.json").read_text())
     assert found["pilot"]["metric"] == "avf"

@@ -106,12 +106,41 @@ def test_strata_weigh_rates():
     assert found["sdc1"].high < 0.2 * 0.9 and found["masked"].high < 0.2
 
 
+def test_no_rate_is_above_that_of_all_upsets():
+    # An error-correcting memory: of four faults one is in one of its few registers.
+    corrected = Environment("x", "FIT/Mbit", {"flip_flop": 50.0, "block_ram": 0.0})
+    found = failure_rates(corrected, TABLES[1:], summary({"weight_memory": (1100, 1)}))
+    # One register of 50 FIT per 1e6.
+    for rates in found.units.values():
+        assert rates["raw"].fit == pytest.approx(5e-5)
+        for rate in rates.values():
+            assert 0 <= rate.low <= rate.fit <= rate.high <= rates["raw"].fit
+    sheet = found.worksheet
+    assert 0 <= sheet.spfm.low <= sheet.spfm.value <= sheet.spfm.high <= 1
+
+
+def test_rates_of_a_part_say_so():
+    assert failure_rates(ENVIRONMENT, TABLES, SUMMARY).part == ""
+    filters = {"structures": ["weight", "weight_memory"], "layers": (), "pattern": "",
+               "pes": [[3, 4]]}  # fmt: skip
+    some = summary({"weight": (100, 100), "weight_memory": (1100, 100)},
+                   settings=SUMMARY.settings | {"filters": filters})  # fmt: skip
+    assert failure_rates(ENVIRONMENT, TABLES, some).part == (
+        "structures weight, weight_memory; pes 3.4"
+    )
+
+
 def test_other_campaigns_have_no_rates():
-    for model in ({"bits": 2, "stuck": None}, {"bits": 1, "stuck": 0}, {}):
-        with pytest.raises(HoldfastError, match="of single upsets"):
-            failure_rates(
-                ENVIRONMENT, TABLES, summary({"weight": (1, 1)}, settings={"model": model})
-            )
+    for settings, message in (
+        ({"model": {"bits": 2, "stuck": None}}, "of single upsets"),
+        ({"model": {"bits": 1, "stuck": 0}}, "of single upsets"),
+        ({"model": {}}, "of single upsets"),
+        ({}, "of single upsets"),
+        (SUMMARY.settings | {"cycles_drawn": "first-mac"}, "not of first-mac and sum"),
+        (SUMMARY.settings | {"requantize": "tile"}, "not of all and tile"),
+    ):
+        with pytest.raises(HoldfastError, match=message):
+            failure_rates(ENVIRONMENT, TABLES, summary({"weight": (1, 1)}, settings=settings))
     old = summary({"weight": (100, None)})
     with pytest.raises(HoldfastError, match="does not tell flip-flops from memories"):
         failure_rates(ENVIRONMENT, TABLES[:1], old)
