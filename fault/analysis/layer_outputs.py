@@ -202,7 +202,7 @@ class LayerOutputs:
         used = np.flatnonzero(channel >= 0)
         order = used[np.lexsort((element[used], number[used]))]
         cases, firsts = np.unique(number[order], return_index=True)
-        ends = [*firsts[1:].tolist(), len(order)]
+        ends = [*firsts.tolist(), len(order)][1:]
         element, found = element[order], codes[order].astype(np.int8)
         result: dict[int, tuple[Ints, NDArray[np.int8]] | None] = {
             case: (element[first:end], found[first:end])

@@ -175,8 +175,12 @@ class MemoryFaultAnalysis:
                 effect.sums = None if outputs.sums is None else [*effect.sums, *outputs.sums]
             effect.counts += change.counts + outputs.counts
             effect.summed |= bool(change.sums or change.residuals or change.parameters)
-        if target and isinstance(self._program.graph[step.target], ConcatNode):
-            return Effect(rtl=search.cycle)
+        if isinstance(self._program.graph[step.target], ConcatNode):
+            # Steps that follow may still read its other parts.
+            steps = (other for other in self._program.steps if other.target == step.target)
+            parts = {name for other in steps for name in other.reads}
+            if target or parts & search.tensors.keys():
+                return Effect(rtl=search.cycle)
         effect.tensors |= {name: joined(parts) for name, parts in search.tensors.items() if parts}
         return effect
 
