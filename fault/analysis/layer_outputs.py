@@ -24,7 +24,7 @@ from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 
 from .effect import Effect, Ints
 
-__all__ = ["Changes", "LayerOutputs", "NotCoveredError", "Outputs", "Points", "joined"]
+__all__ = ["Changes", "LayerOutputs", "Outputs", "Points", "joined"]
 
 _POINTS = 1 << 21
 """Points of a run, times the changes that are evaluated at once."""
@@ -68,13 +68,6 @@ class Outputs:
     sums: list[SumChange] | None = field(default_factory=list)
 
 
-class NotCoveredError(Exception):
-    """The analysis does not cover what happens in a cycle."""
-
-    def __init__(self, cycle: int):
-        self.cycle = cycle
-
-
 class LayerOutputs:
     """Output codes of the layers of one image's inference.
 
@@ -97,6 +90,12 @@ class LayerOutputs:
         self.program, self.schedule, self.guard = program, schedule, guard
         self.config, self.golden, self.keeps_sums = program.config, golden, keeps_sums
         self.lanes = {name: np.array(place.lanes) for name, place in program.places.items()}
+        # A shortcut to more channels takes what lies behind the last one for zero.
+        self._lengthened = {
+            step.reads[-1]
+            for step in program.steps
+            if step.residual and step.reads[-1] != step.residual
+        }
         self._values: dict[int, LayerValues] = {}
         self._codes: dict[int, tuple[NDArray, NDArray]] = {}
 
@@ -105,6 +104,12 @@ class LayerOutputs:
         if run.index not in self._values:
             self._values[run.index] = LayerValues(self.program, run, self.guard, self.golden)
         return self._values[run.index]
+
+    def reads_all_lanes(self, name: str) -> bool:
+        """Tells whether a wrong code in a lane of a tensor that holds no channel may be seen: an
+        input guard counts it, or a residual is read there.
+        """
+        return self.guard.input or name in self._lengthened
 
     def effects(self, run: Timeline, changes: Sequence[Changes]) -> list[Effect]:
         """Returns what changes to a run's sums do, each alone."""
@@ -198,7 +203,8 @@ class LayerOutputs:
         channel, spot = self._spots(run, points)
         place = self.program.places[run.step.target]
         element = channel * place.height * place.width + spot
-        missing = set(number[channel < 0].tolist()) if self.guard.input else set()
+        every = self.reads_all_lanes(run.step.target)
+        missing = set(number[channel < 0].tolist()) if every else set()
         used = np.flatnonzero(channel >= 0)
         order = used[np.lexsort((element[used], number[used]))]
         cases, firsts = np.unique(number[order], return_index=True)
@@ -260,21 +266,18 @@ class LayerOutputs:
 
     def tensors(
         self, run: Timeline, points: Sequence[Ints], codes: Ints
-    ) -> dict[str, tuple[Ints, NDArray[np.int8]]]:
-        """Returns what wrong codes of a run's points are in its target, as an `Effect` has it.
-
-        Raises
-        ------
-        NotCoveredError
-            One is of no channel, and an input guard counts it where it is read.
+    ) -> dict[str, tuple[Ints, NDArray[np.int8]]] | None:
+        """Returns what wrong codes of a run's points are in its target, as an `Effect` has it; None
+        where that does not say all.
         """
+        name = run.step.target
         channel, spot = self._spots(run, points)
-        if self.guard.input and (channel < 0).any():
-            raise NotCoveredError(run.fetch)
-        place = self.program.places[run.step.target]
+        if self.reads_all_lanes(name) and (channel < 0).any():
+            return None
+        place = self.program.places[name]
         index = channel * place.height * place.width + spot
         used = channel >= 0
-        return {run.step.target: joined([(index[used], codes[used])])} if used.any() else {}
+        return {name: joined([(index[used], codes[used])])} if used.any() else {}
 
 
 def joined(parts: Sequence[tuple[Ints, NDArray]]) -> tuple[Ints, NDArray[np.int8]]:

@@ -35,10 +35,17 @@ from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 from .effect import Effect, Ints
 from .golden_words import GoldenWords
 from .last_reads import LastReads
-from .layer_outputs import Changes, LayerOutputs, NotCoveredError, Outputs, joined
+from .layer_outputs import Changes, LayerOutputs, Outputs, joined
 from .resolver import Decision, Later
 
 __all__ = ["MemoryFaultAnalysis"]
+
+
+class _NotCoveredError(Exception):
+    """The analysis does not cover what happens in a cycle."""
+
+    def __init__(self, cycle: int):
+        self.cycle = cycle
 
 
 @dataclass
@@ -155,8 +162,8 @@ class MemoryFaultAnalysis:
             if search.tensors:
                 steps.add(current.step.name)
             if len(steps) > 1:
-                raise NotCoveredError(cycle)
-        except NotCoveredError as where:
+                raise _NotCoveredError(cycle)
+        except _NotCoveredError as where:
             return Effect(rtl=where.cycle)
         return search if steps else Effect()
 
@@ -211,9 +218,9 @@ class MemoryFaultAnalysis:
             number, part = divmod(address, DESCRIPTOR_STRIDE)
             for run in self._schedule.runs:
                 if run.index == number and run.fetch + part >= search.cycle:
-                    raise NotCoveredError(run.fetch + part)
+                    raise _NotCoveredError(run.fetch + part)
         else:
-            raise NotCoveredError(search.cycle)
+            raise _NotCoveredError(search.cycle)
 
     def _accumulator(self, lane: int, pixel: Ints, difference: Ints, search: _Search) -> None:
         run = search.run
@@ -229,7 +236,7 @@ class MemoryFaultAnalysis:
         if not kept.any():
             return
         if run.maximum:
-            raise NotCoveredError(search.cycle)
+            raise _NotCoveredError(search.cycle)
         tau = tile[kept] // run.reductions
         point = (tau, pixel[kept], np.full(len(tau), lane), difference[kept])
         search.changes(run).sums.append(point)
@@ -241,7 +248,7 @@ class MemoryFaultAnalysis:
             if not 0 <= tile < len(words) or cycles[tile] + row < search.cycle:
                 continue
             if run.maximum:
-                raise NotCoveredError(search.cycle)
+                raise _NotCoveredError(search.cycle)
             values = self.layers.values(run)
             tiles = range(*np.searchsorted(run.weight_tiles, (tile, tile + 1)).tolist())
             part = values.activations[tiles.start : tiles.stop, :, row]
@@ -258,7 +265,7 @@ class MemoryFaultAnalysis:
             if run.finish[tau] + run.timing.parameters + col < search.cycle:
                 continue
             if run.maximum:
-                raise NotCoveredError(search.cycle)
+                raise _NotCoveredError(search.cycle)
             change = search.changes(run)
             change.parameters.append((tau, col, memory, faulty))
 
@@ -283,7 +290,7 @@ class MemoryFaultAnalysis:
                 hit &= run.inputs[2][tile] == lane // self._config.rows
                 if hit.any():
                     if run.maximum:
-                        raise NotCoveredError(search.cycle)
+                        raise _NotCoveredError(search.cycle)
                     which = which[hit]
                     read = golden[which], faulty[which]
                     self._reads(run, tile[hit], pixel[hit], lane, read, search)
@@ -305,9 +312,8 @@ class MemoryFaultAnalysis:
             if held.bank == bank and inside.any():
                 index = self._indices(name, words[inside], lane)
                 used = index >= 0
-                if self.layers.guard.input and not used.all():
-                    # A lane without a channel is counted where it is read.
-                    raise NotCoveredError(search.cycle)
+                if self.layers.reads_all_lanes(name) and not used.all():
+                    raise _NotCoveredError(search.cycle)
                 if used.any():
                     search.tensors.setdefault(name, []).append((index[used], faulty[inside][used]))
 

@@ -101,6 +101,8 @@ class RequantizerAnalysis:
         if not run.mask()[col]:
             return Effect()
         tensors = self._layers.tensors(run, [axis[hit] for axis in points], codes[hit])
+        if tensors is None:
+            return None
         return Effect(run.step, tensors) if tensors else Effect()
 
     def _field(self, held: Held, bit: int) -> tuple[str, int, int] | None:

@@ -83,6 +83,8 @@ class SettingsAnalysis:
         golden = self._layers.golden_codes(run)[0].reshape(moments.shape)
         hit = codes != golden[points]
         tensors = self._layers.tensors(run, [axis[hit] for axis in points], codes[hit])
+        if tensors is None:
+            return None
         return Effect(run.step, tensors) if tensors else Effect()
 
     @staticmethod

@@ -6,6 +6,7 @@ from holdfast.fault.campaign.engine import Engine
 from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import Site
+from holdfast.gen.layout import DESCRIPTOR
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
 from holdfast.nn.networks.spec import Network
@@ -59,3 +60,32 @@ def test_a_residual_of_no_channel(engine):
     # Each alone: nothing else is wrong in the layer.
     outcomes = [engine.run([fault])[0] for fault in faults]
     assert all(o.agrees(engine.plain(f)) for f, o in zip(faults, outcomes, strict=True))
+
+
+def test_a_shortcut_to_more_channels_reads_lanes_without_one():
+    """What lies behind the last channel is the zero of the new ones, for words and for clamps."""
+    net = Network("lengthened", input_shape=(3, 4, 4))
+    a = net.conv("a", "image", 3, 1)
+    b = net.conv("last", net.conv("b", a, 3, 1), 4, 1, activation="none")
+    net.dense("logits", net.add("sum", b, net.shortcut("s", a, 4, 1)), 3)
+    program = compile_graph(random_graph(net, seed=4), CONFIG)
+    inference = RtlSession(program, netlist(), GUARD_OFF, 16)
+    codes = images()[0].numpy()
+    engine = Engine(inference, codes, inference.record(codes))
+    place = program.places["a"]
+    first, second, *_ = inference.schedule.runs
+    assert place.lanes == (0, 1, 2, -1) and program.steps[2].reads == ("b", "a")
+    words = range(place.base + 1, place.base + place.size, place.words)
+    faults = [
+        Fault((Site(f"activations_{place.bank}__lane_1", word, 6),), second.fetch) for word in words
+    ]
+    faults += [
+        Fault((Site(f"sequencer__word_{field.word}", None, field.offset + bit),), cycle)
+        for field in DESCRIPTOR
+        if field.name in ("lo", "hi")
+        for bit in range(8)
+        for cycle in range(int(first.start[0]), first.end, 7)
+    ]
+    outcomes = engine.run(faults)
+    assert all(o.agrees(engine.plain(f)) for f, o in zip(faults, outcomes, strict=True))
+    assert any(outcome.effect not in ("masked", "latent") for outcome in outcomes[: len(words)])
