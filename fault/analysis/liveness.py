@@ -42,7 +42,7 @@ __all__ = ["FirstUse", "LivenessTable"]
 _PROBE = 1024
 """Cycles in which a bit has to sleep once to be looked at in all others."""
 _STATES = 100 << 20
-"""Bytes of golden states that are held at once."""
+"""Bytes of golden states in the cycles that are analysed at once."""
 _SETTLE = 16
 """Cycles in which the hidden registers take what follows from all others."""
 

@@ -11,7 +11,6 @@ from functools import reduce
 from operator import or_
 
 import numpy as np
-from numpy.typing import NDArray
 
 from holdfast.fault.injection.lockstep import FREE, LockstepRun
 from holdfast.gen.roles import Role
@@ -24,6 +23,8 @@ __all__ = ["RegisterLogic"]
 _INTERRUPT = "interrupt"
 _FEW = 160
 """Registers that a follower reaches at most; those of more are seen all the time."""
+_AT_ONCE = 2048
+"""Cycles whose states are held at once: whole bytes of waveforms."""
 
 
 class RegisterLogic:
@@ -206,18 +207,19 @@ class RegisterLogic:
 
     def golden(self, lockstep: LockstepRun, begin: int, end: int) -> dict[Net, int]:
         """Golden waveforms of all that is needed, from a cycle on."""
-        states = lockstep.states(begin, end)
-        values: dict[Net, int] = {}
-        columns: dict[int, NDArray[np.uint8]] = {}
-        for name, bit in self._given:
-            place = lockstep.place(name, bit)
-            if place is None:
-                continue
-            byte, shift = place
-            if byte not in columns:
-                columns[byte] = np.ascontiguousarray(states[:, byte])
-            wave = np.packbits(columns[byte] >> shift & 1, bitorder="little")
-            values[name, bit] = int.from_bytes(wave.tobytes(), "little")
+        places = {net: lockstep.place(*net) for net in self._given}
+        nets = [net for net, place in places.items() if place is not None]
+        bytes_, shifts = np.array([places[net] for net in nets], np.intp).T
+        parts = []
+        for first in range(begin, end, _AT_ONCE):
+            states = lockstep.states(first, min(first + _AT_ONCE, end))
+            bits = states[:, bytes_] >> shifts.astype(np.uint8) & 1
+            parts.append(np.packbits(bits, axis=0, bitorder="little"))
+        waves = np.ascontiguousarray(np.concatenate(parts).T)
+        values = {
+            net: int.from_bytes(wave.tobytes(), "little")
+            for net, wave in zip(nets, waves, strict=True)
+        }
         self._logic.evaluate(self._cells, values, (1 << end - begin) - 1)
         return values
 

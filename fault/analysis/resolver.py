@@ -4,7 +4,7 @@ on.
 An engine asks its resolvers in turn (`fault.campaign.resolvers`); the first answer decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from holdfast.fault.model.fault import Fault
 
 from .effect import Effect
 
-__all__ = ["DecidesTogether", "Decision", "Later", "Resolver"]
+__all__ = ["DecidesTogether", "Decision", "Later", "MadeWhenAsked", "Resolver"]
 
 
 @dataclass
@@ -54,6 +54,30 @@ class Resolver(Protocol):
 
     def resolve(self, fault: Fault) -> Decision | Later | InferenceOutcome | None:
         """Decides a fault, or delays it; None leaves it to the next resolver."""
+
+
+class MadeWhenAsked:
+    """Stands for a resolver whose making takes a while, until one of its faults comes.
+
+    Parameters
+    ----------
+    names : container of str
+        The registers that it decides upsets of.
+    make : Callable
+        Makes it.
+    """
+
+    def __init__(self, names: Container[str], make: Callable[[], Resolver]):
+        self._names, self._make = names, make
+        self._made: Resolver | None = None
+
+    def resolve(self, fault: Fault) -> Decision | Later | InferenceOutcome | None:
+        """Decides as the resolver does that it stands for."""
+        if not fault.single or fault.site.signal not in self._names:
+            return None
+        if self._made is None:
+            self._made = self._make()
+        return self._made.resolve(fault)
 
 
 @runtime_checkable

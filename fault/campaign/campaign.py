@@ -44,13 +44,14 @@ from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.tools import find_tools
 
+from .golden_runs import golden_runs
 from .manifest import manifest, settings
 from .pilot import divided
 from .prior import Ended, PriorCampaign
 from .spec import CampaignSpec, UnitStatistics
 from .stopping import next_look, raised
 from .store import Store
-from .workers import golden_runs, run_units
+from .workers import run_units
 
 
 @dataclass(frozen=True)
@@ -289,7 +290,9 @@ def _run(prepared: Prepared, guard: str, folder: Path, observer: Observer) -> Gu
     level = raised(given.confidence) if given.stop_at else given.confidence
     last = max(unit.number for unit in spec.units()) + 1
     look = 1 if given.stop_at else last
-    with Store(folder, manifest(spec, plan).to_json()) as store:
+    with observer.doing("Looking at what is there"):
+        named = manifest(spec, plan).to_json()
+    with Store(folder, named) as store:
         spec = replace(spec, golden=folder.resolve() / "golden")
         while True:
             rows = {u: spec.faults(u) * len(spec.codes) for u in spec.units_until(look, whole)}

@@ -31,10 +31,9 @@ from numpy.typing import NDArray
 from holdfast.fault.analysis.closed_forms import rtl_alone
 from holdfast.fault.analysis.effect import Effect
 from holdfast.fault.analysis.layer_outputs import LayerOutputs
-from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.analysis.memories import MemoryFaultAnalysis
 from holdfast.fault.analysis.propagation import Logits, Propagator
-from holdfast.fault.analysis.resolver import DecidesTogether, Decision, Later
+from holdfast.fault.analysis.resolver import DecidesTogether, Decision, Later, Resolver
 from holdfast.fault.injection.session import InferenceOutcome, RtlSession
 from holdfast.fault.injection.trace import Trace
 from holdfast.fault.model.fault import Fault
@@ -112,7 +111,7 @@ class Engine:
         The image.
     trace : Trace
         Its golden run.
-    liveness : LivenessTable or None
+    liveness : Resolver or None
         When wrong bits of its registers are seen; without it RTL finds out.
     shortcuts : Shortcuts
         Another injector's, instead of the hardware's sums.
@@ -125,7 +124,7 @@ class Engine:
         inference: RtlSession,
         codes: NDArray[np.int8],
         trace: Trace,
-        liveness: LivenessTable | None = None,
+        liveness: Resolver | None = None,
         shortcuts: Shortcuts = EXACT,
         patterns: bool = False,
     ):
@@ -164,7 +163,7 @@ class Engine:
         progress : Callable
             Called with the number of faults simulated so far.
         """
-        self._take()
+        self.take()
         order = sorted(range(len(upsets)), key=lambda index: upsets[index].cycle)
         decisions: dict[int, Decision | FaultOutcome] = {**self._together(upsets)}
         for done, index in enumerate(order):
@@ -185,12 +184,12 @@ class Engine:
 
     def plain(self, upset: Fault) -> FaultOutcome:
         """A fault by RTL alone, from the first cycle to the last."""
-        self._take()
+        self.take()
         seen = self.inference.plain(upset)
         return self._seen(upset.cycle, seen, "plain")
 
-    def _take(self) -> None:
-        """Make this image's golden run the inference's."""
+    def take(self) -> None:
+        """Makes this image's golden run the inference's."""
         if self.inference.golden is not self._trace:
             self.inference.golden = self._trace
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from holdfast.fault.analysis.endings import EndingResolver
 from holdfast.fault.analysis.layer_outputs import LayerOutputs, Points
-from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.analysis.memories import MemoryFaultAnalysis
 from holdfast.fault.analysis.registers import RegisterFaultAnalysis
 from holdfast.fault.analysis.requantizers import RequantizerAnalysis
@@ -21,7 +20,7 @@ class GoldenInference:
 
     Attributes
     ----------
-    liveness : LivenessTable or None
+    liveness : Resolver or None
         Only where it was analysed.
     points : Callable or None
         Another injector's way to decide differences of sums.
@@ -30,7 +29,7 @@ class GoldenInference:
     session: RtlSession
     layers: LayerOutputs
     memories: MemoryFaultAnalysis
-    liveness: LivenessTable | None = None
+    liveness: Resolver | None = None
     points: Points | None = None
 
 

@@ -16,15 +16,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import partial
-from itertools import takewhile
-from pathlib import Path
+from itertools import takewhile, zip_longest
 
 import numpy as np
 import torch
 
-from holdfast.base.artefact import damage, made
+from holdfast.base.artefact import damage
 from holdfast.base.pool import in_processes
 from holdfast.fault.analysis.liveness import LivenessTable
+from holdfast.fault.analysis.resolver import MadeWhenAsked
 from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.injection.trace import Trace
 from holdfast.fault.model.fault import Fault
@@ -32,9 +32,9 @@ from holdfast.fault.model.purpose import of_guard
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import phase_bounds
-from holdfast.sim.netlist.netlist import Netlist
 
 from .engine import Engine, FaultOutcome
+from .golden_runs import liveness_table, liveness_tables, watched
 from .shard import PATTERN_SCHEMA, SCHEMA, pack, shard_schema
 from .spec import CONTROL, CampaignSpec, UnitStatistics
 from .unit import UnitId
@@ -46,37 +46,6 @@ _BREAKS = 20
 _DIED = (
     f"worker processes died {_BREAKS + 1} times without finishing a unit; is there enough memory?"
 )
-
-
-def golden_runs(job: CampaignSpec) -> None:
-    """Record the golden runs that are not yet, or not whole, in the job's folder."""
-    assert job.golden is not None
-    golden = job.golden
-    shared: list[RtlSession] = []
-
-    def inference() -> RtlSession:
-        if not shared:
-            shared.append(RtlSession(job.program, job.netlist, job.guard, job.spacing))
-        return shared[0]
-
-    def record(number: int, folder: Path) -> None:
-        inference().record(job.codes[number]).save(folder)
-
-    def watch(number: int, folder: Path) -> None:
-        inference().golden = Trace.load(golden / str(number))
-        registers = _control(job.netlist)
-        LivenessTable.of(job.netlist, inference().lockstep, registers).save(folder)
-
-    for number in range(len(job.codes)):
-        made(golden / f"{number}", partial(record, number))
-        if job.watches_registers:
-            made(golden / f"{number}-dormant", partial(watch, number))
-
-
-def _control(netlist: Netlist) -> list[str]:
-    """Registers without a closed form."""
-    space = FaultSpace.of(netlist)
-    return [s.signal for name in CONTROL for s in space.members(name) if s.kind == "flip-flop"]
 
 
 class Worker:
@@ -104,13 +73,18 @@ class Worker:
                 Trace.load(folder) if saved and folder else self.inference.record(job.codes[image])
             )
             liveness = None
-            watched = folder.with_name(f"{image}-dormant") if folder else None
-            if watched is not None and not damage(watched):
-                liveness = LivenessTable.load(watched, trace.cycles)
+            if saved and job.watches_registers:
+                # Most faults do not ask, and need not wait for it.
+                liveness = MadeWhenAsked(watched(job.netlist), partial(self.analyse, image))
             self._engines[image] = Engine(
                 self.inference, job.codes[image], trace, liveness, job.shortcuts, job.patterns
             )
         return self._engines[image]
+
+    def analyse(self, image: int) -> LivenessTable:
+        """The liveness table of an image, made if nobody has."""
+        self.engine(image).take()
+        return liveness_table(self.job, image, self.inference)
 
     def compute(self, unit: UnitId) -> tuple[bytes, UnitStatistics]:
         """A unit's shard, and what it took."""
@@ -214,12 +188,37 @@ _worker: tuple[str, Worker] | None = None
 
 def compute(payload: bytes, unit: UnitId) -> tuple[UnitId, bytes, UnitStatistics]:
     """A unit of a pickled job, in whatever process this is."""
+    return (unit, *_of(payload).compute(unit))
+
+
+def _of(payload: bytes) -> Worker:
+    """This process's worker for a pickled job."""
     global _worker
     name = hashlib.sha256(payload).hexdigest()
     if _worker is None or _worker[0] != name:
         torch.set_num_threads(1)
         _worker = name, Worker(pickle.loads(zlib.decompress(payload)))
-    return (unit, *_worker[1].compute(unit))
+    return _worker[1]
+
+
+def _work(payload: bytes, item: UnitId | int) -> tuple[UnitId, bytes, UnitStatistics] | None:
+    """A unit, or the analysis of an image."""
+    if isinstance(item, UnitId):
+        return compute(payload, item)
+    _of(payload).analyse(item)
+    return None
+
+
+def _in_order(job: CampaignSpec, units: Sequence[UnitId]) -> list[UnitId | int]:
+    """Units that need liveness tables last, and the tables' images among the others: the first
+    faults do not wait for them.
+    """
+    last = [unit for unit in units if unit.structure.partition(".")[0] in CONTROL]
+    if job.golden is None or not job.watches_registers or not last:
+        return [*units]
+    first = [unit for unit in units if unit not in last]
+    turns = zip_longest(first, range(len(job.codes)))
+    return [item for turn in turns for item in turn if item is not None] + last
 
 
 def run_units(
@@ -244,9 +243,12 @@ def run_units(
         # Imported here: it takes a second, and most campaigns do without.
         from .cluster import on_cluster
 
+        liveness_tables(job)
         yield from on_cluster(compute, payload, units, scheduler)
         return
-    results = in_processes(partial(compute, payload), units, processes, _DIED, _BREAKS)
+    items = _in_order(job, units)
+    results = in_processes(partial(_work, payload), items, processes, _DIED, _BREAKS)
     with contextlib.closing(results):
         for _, result in results:
-            yield result
+            if result is not None:
+                yield result

@@ -259,6 +259,8 @@ class Logic:
                 asked[name[1:]] = [reached.get(net, 0) for net in nets]
             outputs = self.pin(cell, "\\Y")
             for found, kind in ((all_wrong, unsure), (reached, asked)):
+                if not any(map(any, kind.values())):
+                    continue
                 waves = influenced(cell, golden, unsure, kind, len(outputs))
                 for net, wave in zip(outputs, waves, strict=True):
                     if wave & ones and net[0] not in "01":

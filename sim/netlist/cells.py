@@ -160,14 +160,15 @@ def influenced(
         rest = -1
         for number, select in enumerate(golden["S"]):
             unsure, asked = wrong["S"][number], by["S"][number]
-            for k in range(width):
-                new = number * width + k
-                result[k] |= by["B"][new] & (select | unsure)
-                result[k] |= asked
+            chosen = select | unsure
+            for k, wave in enumerate(by["B"][number * width : (number + 1) * width]):
+                if wave or asked:
+                    result[k] |= wave & chosen | asked
             rest &= ~select | unsure
-        for k in range(width):
-            result[k] |= by["A"][k] & rest
-        if cell.type == "$mux":
+        for k, wave in enumerate(by["A"]):
+            if wave:
+                result[k] |= wave & rest
+        if cell.type == "$mux" and by["S"][0]:
             # Selecting wrongly between equal bits does nothing.
             for k, (a, b) in enumerate(zip(golden["A"], golden["B"], strict=True)):
                 differ = a ^ b | wrong["A"][k] | wrong["B"][k]

@@ -26,8 +26,9 @@ from holdfast.base.command import run
 from holdfast.base.console import console
 from holdfast.base.files import write_atomically
 from holdfast.fault.campaign.engine import PATHS
+from holdfast.fault.campaign.golden_runs import golden_runs, liveness_tables
 from holdfast.fault.campaign.spec import CampaignSpec, UnitStatistics
-from holdfast.fault.campaign.workers import Worker, golden_runs
+from holdfast.fault.campaign.workers import Worker
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.sampling.plan import Plan
@@ -105,7 +106,7 @@ def _measure(
             processes, multiprocessing.get_context("spawn"), _start, ([job, only, checked],)
         ) as pool:
             began = time.perf_counter()
-            golden_runs(only)
+            liveness_tables(only)
             prepared = time.perf_counter() - began
             # Every process compiles and loads first: that is not what is measured.
             list(pool.map(_warm, range(4 * processes)))

@@ -34,8 +34,9 @@ from holdfast.base.paired import Pairs, combined, independent
 from holdfast.base.progress import progress_bar
 from holdfast.base.statistics import Sample, stratified
 from holdfast.base.table import plain_table
+from holdfast.fault.campaign.golden_runs import golden_runs
 from holdfast.fault.campaign.spec import CampaignSpec
-from holdfast.fault.campaign.workers import golden_runs, run_units
+from holdfast.fault.campaign.workers import run_units
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.peers.shortcuts import EXACT, STRUCTURES, Shortcuts, convolutions

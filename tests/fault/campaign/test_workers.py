@@ -15,11 +15,12 @@ import pytest
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
+from holdfast.fault.campaign.golden_runs import golden_runs
 from holdfast.fault.campaign.shard import pack
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
 from holdfast.fault.campaign.unit import UnitId
-from holdfast.fault.campaign.workers import Worker, golden_runs, run_units
+from holdfast.fault.campaign.workers import Worker, run_units
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.results.record import Summary

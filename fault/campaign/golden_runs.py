@@ -1,0 +1,118 @@
+"""Golden runs of a campaign's images, and the liveness tables of their registers.
+
+    golden_runs(job)                            # into the job's folder, once
+    table = liveness_table(job, 0, session)     # of the first image; analysed if it has to be
+
+The cache keeps tables for other campaigns, compressed to a hundredth. In the job's folder they lie
+as they are mapped.
+"""
+
+import contextlib
+import os
+import shutil
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from holdfast.base.artefact import made
+from holdfast.base.cache import digest
+from holdfast.base.errors import HoldfastError
+from holdfast.base.sources import source_hash
+from holdfast.fault.analysis.liveness import LivenessTable
+from holdfast.fault.injection.session import RtlSession
+from holdfast.fault.injection.trace import Trace
+from holdfast.fault.model.space import FaultSpace
+from holdfast.sim.netlist.netlist import Netlist
+from holdfast.sim.verilate import cached
+
+from .manifest import images_hash, program_hash
+from .spec import CONTROL, CampaignSpec
+
+_MOST = 256
+"""Tables that the cache keeps; most have less than a megabyte."""
+_PACKED = ".z"
+
+
+def golden_runs(job: CampaignSpec) -> None:
+    """Records the golden runs that are not yet, or not whole, in the job's folder."""
+    assert job.golden is not None
+    shared: list[RtlSession] = []
+
+    def record(number: int, folder: Path) -> None:
+        if not shared:
+            shared.append(RtlSession(job.program, job.netlist, job.guard, job.spacing))
+        shared[0].record(job.codes[number]).save(folder)
+
+    for number in range(len(job.codes)):
+        made(job.golden / f"{number}", partial(record, number))
+
+
+def liveness_tables(job: CampaignSpec) -> None:
+    """Makes the tables of all images, where the job uses any."""
+    if job.golden is not None and job.watches_registers:
+        session = RtlSession(job.program, job.netlist, job.guard, job.spacing)
+        for number in range(len(job.codes)):
+            session.golden = Trace.load(job.golden / f"{number}")
+            liveness_table(job, number, session)
+
+
+def liveness_table(job: CampaignSpec, number: int, session: RtlSession) -> LivenessTable:
+    """The table of an image, whose golden run is the session's: of the job's folder, of the cache,
+    or made now.
+    """
+    assert job.golden is not None
+    trace = session.golden
+
+    def analyse(folder: Path) -> None:
+        names = watched(job.netlist)
+        LivenessTable.of(job.netlist, session.lockstep, names).save(folder)
+
+    folder = made(job.golden / f"{number}-dormant", partial(_taken, job, number, analyse))
+    return LivenessTable.load(folder, trace.cycles)
+
+
+def watched(netlist: Netlist) -> dict[str, None]:
+    """Registers without a closed form, in order."""
+    space = FaultSpace.of(netlist)
+    members = (state for name in CONTROL for state in space.members(name))
+    return {state.signal: None for state in members if state.kind == "flip-flop"}
+
+
+def _key(job: CampaignSpec, number: int) -> list[str]:
+    """All that a table depends on."""
+    codes = images_hash(job.codes[number])
+    guard = digest(job.guard.values)
+    sources = source_hash("holdfast.fault.campaign.golden_runs")
+    return [job.netlist.hash, program_hash(job.program), codes, guard, sources]
+
+
+def _taken(job: CampaignSpec, number: int, analyse: Callable[[Path], None], folder: Path) -> None:
+    """Fills a folder with the cache's table of an image."""
+
+    def pack(place: Path) -> None:
+        analyse(place)
+        for path in [*place.iterdir()]:
+            packed = zlib.compress(path.read_bytes(), 1)
+            path.with_name(path.name + _PACKED).write_bytes(packed)
+            path.unlink()
+
+    try:
+        place = cached("liveness", _key(job, number), pack)
+    except (HoldfastError, OSError):
+        # A cache that cannot be written costs time, not the campaign.
+        analyse(folder)
+        return
+    for path in place.glob(f"*{_PACKED}"):
+        (folder / path.stem).write_bytes(zlib.decompress(path.read_bytes()))
+    with contextlib.suppress(OSError):
+        os.utime(place)
+    _forget(place.parent)
+
+
+def _forget(tables: Path) -> None:
+    """Removes the tables that were not used for longest."""
+    with contextlib.suppress(OSError):
+        found = [path for path in tables.iterdir() if path.is_dir() and "." not in path.name]
+        for path in sorted(found, key=lambda path: path.stat().st_mtime)[:-_MOST]:
+            shutil.rmtree(path, ignore_errors=True)
