@@ -111,6 +111,13 @@ class LayerOutputs:
         """
         return self.guard.input or name in self._lengthened
 
+    def meets_codes(self, run: Timeline, loaded: int, row: int) -> bool:
+        """Tells whether it is known what meets a row of a loaded weight tile. Lanes behind the last
+        channel have no weights, and hold anything where no guard has them filled.
+        """
+        filled = self.config.learnt_guard or run.step.reads[0] == self.program.graph.nodes[0].name
+        return filled or bool(self.values(run).weights[loaded, row].any())
+
     def effects(self, run: Timeline, changes: Sequence[Changes]) -> list[Effect]:
         """Returns what changes to a run's sums do, each alone."""
         joins = isinstance(self.program.graph[run.step.target], ConcatNode)

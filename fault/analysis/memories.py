@@ -249,6 +249,8 @@ class MemoryFaultAnalysis:
                 continue
             if run.maximum:
                 raise _NotCoveredError(search.cycle)
+            if not self.layers.meets_codes(run, tile, row):
+                raise _NotCoveredError(int(cycles[tile]) + row)
             values = self.layers.values(run)
             tiles = range(*np.searchsorted(run.weight_tiles, (tile, tile + 1)).tolist())
             part = values.activations[tiles.start : tiles.stop, :, row]

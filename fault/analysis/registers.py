@@ -205,7 +205,7 @@ class RegisterFaultAnalysis:
             total = signed(total, SystolicArray.sum_bits(self._config, below))
         return self._point(run, *found, col, total - int(products.sum()))
 
-    def _weight(self, run: Timeline, held: Held, bit: int, cycle: int) -> _Struck | Effect:
+    def _weight(self, run: Timeline, held: Held, bit: int, cycle: int) -> _Struck | Effect | None:
         """An active weight, wrong for the rest of its tile."""
         row, col = int(held.place["row"]), int(held.place["col"])
         found = self._pixel(run, cycle - run.timing.enter - row - col)
@@ -214,7 +214,9 @@ class RegisterFaultAnalysis:
         tile, first = found
         return self._wrong_weight(run, [tile], first, row, col, run.weight_tile(tile), bit)
 
-    def _loaded_weight(self, run: Timeline, held: Held, bit: int, cycle: int) -> _Struck | Effect:
+    def _loaded_weight(
+        self, run: Timeline, held: Held, bit: int, cycle: int
+    ) -> _Struck | Effect | None:
         """A weight on its way to a PE, wrong for the tiles whose swap takes it."""
         reads = run.weight_reads[0] + _LATE.load
         begin = cycle
@@ -242,11 +244,13 @@ class RegisterFaultAnalysis:
         col: int,
         loaded: int,
         bit: int,
-    ) -> _Struck | Effect:
+    ) -> _Struck | Effect | None:
         """A loaded weight, wrong for some tiles from a pixel on."""
         tiles = np.array(tiles, np.int64)
         if not len(tiles):
             return Effect()
+        if not self._layers.meets_codes(run, loaded, row):
+            return None
         values = self._layers.values(run)
         golden = int(values.weights[loaded, row, col])
         difference = signed(golden ^ 1 << bit, self._config.weight_bits) - golden
