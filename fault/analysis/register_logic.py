@@ -23,7 +23,7 @@ __all__ = ["RegisterLogic"]
 _INTERRUPT = "interrupt"
 _FEW = 160
 """Registers that a follower reaches at most; those of more are seen all the time."""
-_AT_ONCE = 2048
+_AT_ONCE = 512
 """Cycles whose states are held at once: whole bytes of waveforms."""
 
 
@@ -210,16 +210,18 @@ class RegisterLogic:
         places = {net: lockstep.place(*net) for net in self._given}
         nets = [net for net, place in places.items() if place is not None]
         bytes_, shifts = np.array([places[net] for net in nets], np.intp).T
-        parts = []
+        waves = np.empty((len(nets), -(-(end - begin) // 8)), np.uint8)
         for first in range(begin, end, _AT_ONCE):
             states = lockstep.states(first, min(first + _AT_ONCE, end))
             bits = states[:, bytes_] >> shifts.astype(np.uint8) & 1
-            parts.append(np.packbits(bits, axis=0, bitorder="little"))
-        waves = np.ascontiguousarray(np.concatenate(parts).T)
+            packed = np.packbits(bits, axis=0, bitorder="little").T
+            at = (first - begin) // 8
+            waves[:, at : at + packed.shape[1]] = packed
         values = {
             net: int.from_bytes(wave.tobytes(), "little")
             for net, wave in zip(nets, waves, strict=True)
         }
+        del waves
         self._logic.evaluate(self._cells, values, (1 << end - begin) - 1)
         return values
 

@@ -40,6 +40,12 @@ def test_no_room_is_imported_before_it_is_used(option):
     assert told.splitlines()[-1] in ("[] {'base', 'cli'} 0", "[] {'cli', 'base'} 0")
 
 
+@pytest.mark.parametrize(("terminal", "told"), [(True, "Loading rates ... \r\033[K"), (False, "")])
+def test_a_terminal_is_told_at_once_what_is_loaded(monkeypatch, capsys, terminal, told):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert called(monkeypatch, capsys, "rates", "--help")[2] == told
+
+
 def test_help_lists_every_command_once(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     code, told, _ = called(monkeypatch, capsys, "--help")
