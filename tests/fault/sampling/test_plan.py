@@ -144,7 +144,7 @@ def test_units_of_a_whole_structure_hold_each_fault_once(space, schedule):
     faults = pa.concat_tables(tables).column("fault").to_pylist()
     assert len(units) == 2 and len(set(faults)) == len(faults) == plan.total
     # Stopping early never leaves a part of them.
-    assert job.doubling_rounds(plan.tried_whole(job.counts)) == [units]
+    assert job.units_until(1, plan.tried_whole(job.counts)) == units
 
 
 @pytest.mark.parametrize(
