@@ -99,6 +99,7 @@ def test_reals_and_groups(spec):
 
 
 def test_training_quantizes_it(spec):
+    torch.manual_seed(1)
     net = FloatNetwork(spec)
     images = np.random.default_rng(1).integers(0, 256, (8, 3, 8, 8)).astype(np.uint8)
     quantized = fake_quantized(net, clips_on(net, images, 8), 8, 8)
