@@ -28,7 +28,7 @@ from holdfast.fault.model.space import weight_word
 from holdfast.gen.layout import DESCRIPTOR_STRIDE
 from holdfast.gen.roles import Held, Role
 from holdfast.nn.graph.graph import ConcatNode
-from holdfast.sim.machine.banks import live_after
+from holdfast.sim.machine.banks import stored_after
 from holdfast.sim.machine.layer_values import signed, wrap
 from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 
@@ -308,7 +308,7 @@ class MemoryFaultAnalysis:
                     change.residuals.append((point[hit], faulty[hit]))
             left = end < 0
             words, golden, faulty = words[left], golden[left], faulty[left]
-        for name in (*live_after(self._program, step), step.target):
+        for name in stored_after(self._program, step):
             held = self._program.places[name]
             inside = (words >= held.base) & (words < held.base + held.size)
             if held.bank == bank and inside.any():

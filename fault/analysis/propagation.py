@@ -16,7 +16,7 @@ from holdfast.nn.compiler.program import Program, Step
 from holdfast.nn.graph.golden import Golden, GoldenOutputs
 from holdfast.nn.graph.graph import ConvNode
 from holdfast.nn.graph.incremental import Incremental, Pixels
-from holdfast.sim.machine.banks import live_after
+from holdfast.sim.machine.banks import stored_after
 from holdfast.sim.machine.schedule import Schedule
 
 from .effect import Effect, Ints
@@ -155,7 +155,7 @@ class Propagator:
         """Which nodes have yet to run after a step: those behind what is stored by then."""
         if step.name not in self._later:
             graph = self.program.graph
-            stored = {*live_after(self.program, step), step.target}
+            stored = stored_after(self.program, step)
             needed: set[str] = set()
             waiting = [self._last]
             while waiting:

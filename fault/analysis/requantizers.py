@@ -11,18 +11,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Held, Role
 from holdfast.gen.units.lane_setup import lane_parameters
 from holdfast.gen.units.round_shift import lift_bits
-from holdfast.nn.graph.graph import ConcatNode
 from holdfast.sim.machine.layer_values import Parameters
 
 from .effect import Effect, Ints
 from .layer_outputs import LayerOutputs
-from .resolver import Decision
-
-__all__ = ["RequantizerAnalysis"]
+from .wrong_codes import WrongCodesAnalysis
 
 
 class _Lifted(Parameters):
@@ -50,44 +46,24 @@ class _Lifted(Parameters):
         return super().shift | self._step - 1
 
 
-class RequantizerAnalysis:
-    """Decides upsets of the lanes' biases and multipliers.
-
-    Parameters
-    ----------
-    held : Mapping
-        What registers are for, by name.
-    """
+class RequantizerAnalysis(WrongCodesAnalysis):
+    """Decides upsets of the lanes' biases and multipliers."""
 
     def __init__(self, layers: LayerOutputs, held: Mapping[str, Held]):
-        self._layers, self._held = layers, held
-        self._config = layers.config
+        super().__init__(layers, held)
         self._fields = lane_parameters(layers.config)
-
-    def resolve(self, fault: Fault) -> Decision | None:
-        """Decides one inverted bit."""
-        if not fault.single:
-            return None
-        name, _, bit = fault.site
-        effect = self.effect(name, bit, fault.cycle)
-        if effect is None:
-            return None
-        return Decision("closed", effect, died="" if effect.tensors else "array")
 
     def effect(self, name: str, bit: int, cycle: int) -> Effect | None:
         """Returns the effect of one inverted bit, or None where there is no closed form."""
-        held = self._held[name]
+        held, run = self._held[name], self._run(cycle)
         found = self._field(held, bit)
-        run = self._layers.schedule.at(cycle)
-        concatenated = isinstance(self._layers.program.graph[run.step.target], ConcatNode)
-        # A guard counts what it sees, in cycles that are told.
-        if found is None or run.maximum or concatenated or self._layers.guard.on:
+        if found is None or run is None:
             return None
         field, bit, late = found
         col = int(held.place["lane"])
         taken = run.finish + run.timing.accumulate + run.timing.total + col + late
         tau = int(np.searchsorted(taken, cycle, side="right")) - 1
-        if tau < 0 or cycle - int(taken[tau]) >= run.pixels:
+        if tau < 0 or cycle - int(taken[tau]) >= run.pixels or not run.mask()[col]:
             return Effect()
         pixels = np.arange(cycle - int(taken[tau]), run.pixels)
         points = tuple(np.broadcast_arrays(np.array(tau), pixels, np.array(col)))
@@ -97,13 +73,7 @@ class RequantizerAnalysis:
         wrong.flip(field, bit)
         sums = values.sums[points]
         codes = values.codes(points, sums, wrong)[0]
-        hit = codes != values.codes(points, sums)[0]
-        if not run.mask()[col]:
-            return Effect()
-        tensors = self._layers.tensors(run, [axis[hit] for axis in points], codes[hit])
-        if tensors is None:
-            return None
-        return Effect(run.step, tensors) if tensors else Effect()
+        return self._wrong(run, points, codes, values.codes(points, sums)[0])
 
     def _field(self, held: Held, bit: int) -> tuple[str, int, int] | None:
         """Which parameter a bit is of, which bit of it, and how much later it is taken."""

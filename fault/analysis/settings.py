@@ -14,19 +14,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.fault.model.fault import Fault
 from holdfast.gen.layout import DESCRIPTOR, Field
 from holdfast.gen.roles import Held, Role
 from holdfast.gen.units.requantizer import Requantizer
 from holdfast.gen.units.round_shift import lift_bits
-from holdfast.nn.graph.graph import ConcatNode
 from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 
 from .effect import Effect, Ints
 from .layer_outputs import LayerOutputs
-from .resolver import Decision
-
-__all__ = ["SettingsAnalysis"]
+from .wrong_codes import WrongCodesAnalysis
 
 _CLAMP, _SCALE, _SHIFT, _OFFSET, _RESULT = 6, 7, 9, 11, 12
 """Cycles from a lane's total to the stages that read a setting."""
@@ -37,39 +33,21 @@ _STAGES = {
 }  # fmt: skip
 
 
-class SettingsAnalysis:
-    """Decides upsets of a layer's settings while it runs.
-
-    Parameters
-    ----------
-    held : Mapping
-        What registers are for, by name.
-    """
+class SettingsAnalysis(WrongCodesAnalysis):
+    """Decides upsets of a layer's settings while it runs."""
 
     def __init__(self, layers: LayerOutputs, held: Mapping[str, Held]):
-        self._layers, self._held = layers, held
-        self._config = layers.config
+        super().__init__(layers, held)
         self._codes: dict[int, NDArray[np.int8]] = {}
-
-    def resolve(self, fault: Fault) -> Decision | None:
-        """Decides one inverted bit."""
-        if not fault.single:
-            return None
-        name, _, bit = fault.site
-        effect = self.effect(name, bit, fault.cycle)
-        if effect is None:
-            return None
-        return Decision("closed", effect, died="" if effect.tensors else "array")
 
     def effect(self, name: str, bit: int, cycle: int) -> Effect | None:
         """Returns the effect of one inverted bit, or None where there is no closed form."""
-        field = self._field(self._held[name], bit)
-        run = self._layers.schedule.at(cycle)
-        concatenated = isinstance(self._layers.program.graph[run.step.target], ConcatNode)
-        # Before the first pixel the descriptor is still read and checked; a guard counts.
-        unknown = run.maximum or concatenated or self._layers.guard.on or cycle < run.start[0]
-        changed = None if field is None or unknown else self._changed(run, field, bit)
-        if field is None or changed is None:
+        field, run = self._field(self._held[name], bit), self._run(cycle)
+        # Before the first pixel the descriptor is still read and checked.
+        if field is None or run is None or cycle < run.start[0]:
+            return None
+        changed = self._changed(run, field, bit)
+        if changed is None:
             return None
         values = self._layers.values(run)
         wrong = copy(values)
@@ -81,11 +59,7 @@ class SettingsAnalysis:
         else:
             codes = wrong.added(points, self._convolved(run)[points].astype(np.int64))
         golden = self._layers.golden_codes(run)[0].reshape(moments.shape)
-        hit = codes != golden[points]
-        tensors = self._layers.tensors(run, [axis[hit] for axis in points], codes[hit])
-        if tensors is None:
-            return None
-        return Effect(run.step, tensors) if tensors else Effect()
+        return self._wrong(run, points, codes, golden[points])
 
     @staticmethod
     def _field(held: Held, bit: int) -> Field | None:

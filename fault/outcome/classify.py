@@ -55,7 +55,7 @@ from holdfast.fault.model.space import FaultSpace
 from holdfast.gen.roles import Role
 from holdfast.nn.compiler.program import Program, Step
 from holdfast.nn.graph.golden import Golden, GoldenOutputs
-from holdfast.sim.machine.banks import live_after, signed, tensor
+from holdfast.sim.machine.banks import signed, stored_after, tensor
 
 from .verdict import Judgement, Verdict
 
@@ -134,7 +134,7 @@ def classify(
         Those that are on beside the range guard's.
     """
     step = next(step for step in program.steps if step.name == run.layer)
-    stored = [*live_after(program, step), step.target]
+    stored = stored_after(program, step)
     clean = {name: tensor(program, name, run.banks) for name in stored}
     differing: list[dict[str, NDArray[np.int8]]] = []
     effects = []
@@ -210,7 +210,7 @@ def _result(
     if not end.clean:
         effect = "stopped" if end.ended else "hang"
     elif not effect:
-        live = [*live_after(program, step), step.target]
+        live = stored_after(program, step)
         if _latent(program, space, () if propagated else live, observation):
             effect = "latent"
         else:

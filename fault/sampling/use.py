@@ -14,7 +14,7 @@ from holdfast.fault.analysis.last_reads import LastReads
 from holdfast.fault.model.space import State
 from holdfast.gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
 from holdfast.gen.roles import Role
-from holdfast.sim.machine.banks import live_after
+from holdfast.sim.machine.banks import stored_after
 from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.machine.timeline import DescriptorTimeline
 
@@ -56,7 +56,7 @@ def _tensors(
     """Tells which words of a bank belong to a tensor that is read, written or kept by a layer."""
     program, step = schedule.program, run.step
     found = np.zeros(depth, bool)
-    for name in {*step.reads, *live_after(program, step), step.target}:
+    for name in {*step.reads, *stored_after(program, step)}:
         place = program.places[name]
         if place.bank == bank:
             found[place.base : place.base + place.size] = True

@@ -95,15 +95,14 @@ def check_written(program: Program, step: Step, banks: Codes, golden: Mapping[st
     assert not wrong, f"{step.name} differs from the golden model in {wrong} codes"
 
 
-def live_after(program: Program, step: Step) -> list[str]:
-    """Stored tensors beside a step's target that are still read once the step has ended.
+def stored_after(program: Program, step: Step) -> list[str]:
+    """Lists the tensors that are still read once a step has ended, by later steps or by the host.
 
-    By later steps, or by the host; in the order in which they are computed.
+    In the order in which they are computed; the step's own target is the last.
     """
     index = program.steps.index(step)
     image = program.graph.nodes[0].name
     known = dict.fromkeys([image, *(earlier.target for earlier in program.steps[: index + 1])])
-    later = program.steps[index + 1 :]
-    needed = {name for other in later for name in other.reads}
+    needed = {name for other in program.steps[index + 1 :] for name in other.reads}
     needed.add(program.graph.nodes[-1].name)
-    return [name for name in known if name in needed and name != step.target]
+    return [*(name for name in known if name in needed and name != step.target), step.target]

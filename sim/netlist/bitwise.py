@@ -12,9 +12,9 @@ All cycles of a cell are a handful of operations on such ints. What a multiplier
 is left out, and whatever depends on it.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cached_property, reduce
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from operator import or_
 
 from .cells import OPERATIONS, Bits, influenced
@@ -183,16 +183,8 @@ class Logic:
         """
         changed = dict(changed)
         unknown = 0
-        ranks = self._ranks
-        queue = [(ranks[n], n) for net in changed for n in self._read(net)]
-        heapify(queue)
-        last = -1
-        while queue:
-            _, number = heappop(queue)
-            if number == last or number not in within:
-                continue
-            last = number
-            cell = self.cells[number]
+        fresh = list(changed)
+        for cell in self._reached(fresh, within):
             result = self._result(cell, values, changed, ones)
             outputs = self.pin(cell, "\\Y")
             if result is None:
@@ -203,9 +195,25 @@ class Logic:
                     unknown |= self.differences(self.inputs(cell), values, changed)
                 elif other != values[net]:
                     changed[net] = other
-                    for reader in self._read(net):
-                        heappush(queue, (ranks[reader], reader))
+                    fresh.append(net)
         return changed, unknown
+
+    def _reached(self, fresh: list[Net], within: Container[int]) -> Iterator[Cell]:
+        """Yields the cells that read some nets, each once, after those that it reads of.
+
+        Nets that are added to the list on the way count as well.
+        """
+        queue: list[tuple[int, int]] = []
+        last = -1
+        while fresh or queue:
+            while fresh:
+                for number in self._read(fresh.pop()):
+                    heappush(queue, (self._ranks[number], number))
+            if queue:
+                _, number = heappop(queue)
+                if number != last and number in within:
+                    last = number
+                    yield self.cells[number]
 
     def influence(
         self,
@@ -233,16 +241,8 @@ class Logic:
         reached, all_wrong = dict(by), {**wrong}
         for net, wave in by.items():
             all_wrong[net] = all_wrong.get(net, 0) | wave
-        ranks = self._ranks
-        queue = [(ranks[n], n) for net in all_wrong for n in self._read(net)]
-        heapify(queue)
-        last = -1
-        while queue:
-            _, number = heappop(queue)
-            if number == last or number not in within:
-                continue
-            last = number
-            cell = self.cells[number]
+        fresh = list(all_wrong)
+        for cell in self._reached(fresh, within):
             golden: dict[str, Bits] = {}
             unsure: dict[str, Bits] = {}
             asked: dict[str, Bits] = {}
@@ -266,8 +266,7 @@ class Logic:
                     if wave & ones and net[0] not in "01":
                         found[net] = wave & ones
                         if found is all_wrong:
-                            for reader in self._read(net):
-                                heappush(queue, (ranks[reader], reader))
+                            fresh.append(net)
         return reached, all_wrong
 
     @staticmethod

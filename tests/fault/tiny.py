@@ -4,11 +4,13 @@ from functools import cache
 
 from torch import Tensor
 
+from holdfast.fault.injection.session import RtlSession
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.graph import Graph
+from holdfast.nn.graph.guard_modes import GUARD_OFF, GuardSettings
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.cocotb.build import Build, build_cocotb
@@ -46,6 +48,13 @@ def images() -> Tensor:
 @cache
 def netlist() -> Netlist:
     return accelerator_netlist(CONFIG)
+
+
+def recorded(guard: GuardSettings = GUARD_OFF) -> RtlSession:
+    """A session with the golden run of the first image."""
+    session = RtlSession(program(), netlist(), guard, spacing=16)
+    session.golden = session.record(images()[0].numpy())
+    return session
 
 
 FIXED = CONFIG.with_(learnt_bounds=False)

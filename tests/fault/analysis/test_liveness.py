@@ -18,15 +18,13 @@ from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.spec import Network
-from tests.fault.tiny import CONFIG, images, netlist, program
+from tests.fault.tiny import CONFIG, netlist, program, recorded
 from tests.random_graph import random_graph
 
 
 @pytest.fixture(scope="module", params=[GUARD_OFF, GUARD_ON], ids=["off", "on"])
 def inference(request):
-    inference = RtlSession(program(), netlist(), request.param, spacing=16)
-    inference.golden = inference.record(images()[0].numpy())
-    return inference
+    return recorded(request.param)
 
 
 @pytest.fixture(scope="module")

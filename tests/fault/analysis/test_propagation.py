@@ -13,7 +13,7 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import GoldenOutputs
 from holdfast.nn.graph.guard_modes import GUARDS
-from holdfast.sim.machine.banks import live_after
+from holdfast.sim.machine.banks import stored_after
 from holdfast.sim.machine.schedule import Schedule
 from tests.fault.tiny import CONFIG as TINY
 from tests.fault.tiny import graph, images, program
@@ -28,7 +28,7 @@ CONFIG = AcceleratorConfig(
 def after(program, golden, reference, effect):
     """The last tensor, violations and alarm behind an effect; every layer whole."""
     graph = program.graph
-    stored = {*live_after(program, effect.step), effect.step.target}
+    stored = stored_after(program, effect.step)
     values = {}
     violations = {}
 
@@ -57,7 +57,7 @@ def effects_of(program, reference, draw, low=-128, high=127):
     """Of every step: in a corner, everywhere, in several tensors, and codes that stay."""
     result = []
     for step in program.steps:
-        known = [*live_after(program, step), step.target]
+        known = stored_after(program, step)
         for names in ([step.target], known[:1], known):
             for count in (1, 4, None):
                 tensors = {}

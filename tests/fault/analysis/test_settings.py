@@ -6,19 +6,12 @@ import numpy as np
 import pytest
 
 from holdfast.fault.analysis.settings import SettingsAnalysis
-from holdfast.fault.campaign.engine import Engine
-from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import Site
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import DESCRIPTOR
-from holdfast.nn.compiler.compiler import compile_graph
-from holdfast.nn.graph.guard_modes import GUARD_OFF
-from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.spec import Network
-from holdfast.sim.netlist.accelerator import accelerator_netlist
-from tests.fault.analysis.test_registers import stored
-from tests.random_graph import random_graph
+from tests.fault.analysis.every_cycle import engine_of, stored
 
 ARRAYS = {"3x2": (3, 2, False), "4x4": (4, 4, False), "3x2 with bounds": (3, 2, True)}
 FIELDS = (
@@ -28,7 +21,7 @@ FIELDS = (
 
 
 @cache
-def engine_of(rows, cols, bounds):
+def proof(rows, cols, bounds):
     config = AcceleratorConfig(
         rows=rows, cols=cols, act_depth=64, weight_depth=128, acc_depth=16, param_depth=32,
         program_depth=8, guard=bounds,
@@ -37,18 +30,14 @@ def engine_of(rows, cols, bounds):
     a = net.conv("a", "image", cols + 1, 1)
     b = net.conv("b", a, cols + 1, 1, activation="none")
     net.dense("logits", net.add("c", b, a), 3)
-    program = compile_graph(random_graph(net, seed=5), config)
-    pixels = np.random.default_rng(1).integers(0, 256, (1, cols, 3, 3), np.uint8)
-    codes = image_codes(pixels, 8)[0].numpy()
-    inference = RtlSession(program, accelerator_netlist(config), GUARD_OFF, 16)
-    return Engine(inference, codes, inference.record(codes))
+    return engine_of(config, net)
 
 
 @pytest.mark.long(keep=1)
 @pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
 @pytest.mark.parametrize("name", FIELDS)
 def test_all_bits_of_a_field_in_all_cycles(array, name):
-    engine = engine_of(*array)
+    engine = proof(*array)
     inference, model = engine.inference, engine.inference.model
     analysis = SettingsAnalysis(engine.memories.layers, inference.netlist.held)
     field = next(field for field in DESCRIPTOR if field.name == name)
@@ -78,7 +67,7 @@ def test_all_bits_of_a_field_in_all_cycles(array, name):
 
 
 def test_other_fields_and_the_fetch_are_not_covered():
-    engine = engine_of(3, 2, False)
+    engine = proof(3, 2, False)
     analysis = SettingsAnalysis(engine.memories.layers, engine.inference.netlist.held)
     run = engine.inference.schedule.runs[1]
     for field in DESCRIPTOR:
@@ -98,15 +87,13 @@ def test_narrow_codes_and_residuals_of_fewer_tiles_as_in_plain_rtl():
     a = net.conv("a", "image", 2, 1)
     b = net.conv("b", net.conv("wide", a, 4, 3), 6, 1, activation="none")
     net.dense("logits", net.add("c", b, net.shortcut("s", a, 6, 1)), 3)
-    graph = random_graph(net, seed=5, act_bits=5, weight_bits=5, multiplier_bits=8)
-    program = compile_graph(graph, config)
+    engine = engine_of(config, net, act_bits=5, weight_bits=5, multiplier_bits=8)
+    inference = engine.inference
     assert any(
-        d.residual and d.res_tiles < d.co_tiles for s in program.steps for d in s.descriptors
+        d.residual and d.res_tiles < d.co_tiles
+        for step in engine.program.steps
+        for d in step.descriptors
     )
-    pixels = np.random.default_rng(1).integers(0, 256, (1, 2, 3, 3), np.uint8)
-    codes = image_codes(pixels, 5)[0].numpy()
-    inference = RtlSession(program, accelerator_netlist(config), GUARD_OFF, 16)
-    engine = Engine(inference, codes, inference.record(codes))
     faults = [
         Fault((Site(f"sequencer__word_{field.word}", None, bit),), int(run.start[0]) + late)
         for field in DESCRIPTOR

@@ -14,11 +14,10 @@ from holdfast.fault.campaign.golden_runs import golden_runs, liveness_table, wat
 from holdfast.fault.campaign.spec import CONTROL, CampaignSpec
 from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.workers import Worker, run_units
-from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
-from tests.fault.tiny import images, netlist, program
+from tests.fault.tiny import images, netlist, program, recorded
 
 MANY = {"weight": 30, "requantizer": 520, "accumulators": 30, "sequencer": 250, "host": 250}
 
@@ -35,9 +34,7 @@ def job_of(golden, **changes):
 
 @pytest.fixture(scope="module")
 def session():
-    session = RtlSession(program(), netlist(), GUARD_OFF, spacing=16)
-    session.golden = session.record(images()[0].numpy())
-    return session
+    return recorded()
 
 
 @pytest.fixture(scope="module")

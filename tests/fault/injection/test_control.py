@@ -6,18 +6,14 @@ from collections import Counter
 import pytest
 
 from holdfast.fault.injection.control import ControlRun
-from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
-from holdfast.nn.graph.guard_modes import GUARD_OFF
-from tests.fault.tiny import images, netlist, program
+from tests.fault.tiny import netlist, recorded
 
 
 @pytest.fixture(scope="module")
 def session():
-    session = RtlSession(program(), netlist(), GUARD_OFF, spacing=16)
-    session.golden = session.record(images()[0].numpy())
-    return session
+    return recorded()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@ import pytest
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
-from holdfast.sim.machine.banks import written
+from holdfast.sim.machine.banks import stored_after, written
+from tests.fault.tiny import program as residual
 from tests.sim.small_graphs import small_graph
 
 
@@ -20,3 +21,9 @@ def test_parts_of_a_concatenation_write_the_lanes_of_their_channels(rows, cols):
             assert used == list(range(channels.start, channels.stop)), step.name
             parts += graph[step.target].op == "concat"
     assert parts == 6 * 5
+
+
+def test_a_shortcut_is_stored_until_it_is_added():
+    """Four steps: a, b, and c with a added to it, logits."""
+    stored = [stored_after(residual(), step) for step in residual().steps]
+    assert stored == [["a"], ["a", "b"], ["d"], ["logits"]]
