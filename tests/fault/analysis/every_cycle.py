@@ -22,12 +22,12 @@ class Seen(NamedTuple):
     skipped: int
 
 
-def engine_of(config, net, **bits):
+def engine_of(config, net, guard=GUARD_OFF, **bits):
     """An engine of a network with random weights, and a random image."""
     program = compile_graph(random_graph(net, seed=5, **bits), config)
     pixels = np.random.default_rng(1).integers(0, 256, (1, *net.input_shape), np.uint8)
     codes = image_codes(pixels, config.act_bits)[0].numpy()
-    inference = RtlSession(program, accelerator_netlist(config), GUARD_OFF, 16)
+    inference = RtlSession(program, accelerator_netlist(config), guard, 16)
     return Engine(inference, codes, inference.record(codes))
 
 

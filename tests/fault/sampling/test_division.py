@@ -89,6 +89,14 @@ def test_without_smoothing_the_shares_are_those_of_neyman():
     assert ratio == pytest.approx(0.1 * 0.5 / (0.9 * 0.14), rel=0.05)
 
 
+def test_where_no_failure_is_expected_a_part_is_drawn_in_proportion():
+    """A fifth at least: Neyman's shares alone would leave nothing for nine tenths of the space."""
+    division = Division({"x": np.zeros(1, np.int8)}, {"x.1": 900, "x.2": 100},
+                        {"x.1": 1e-12, "x.2": 0.5})  # fmt: skip
+    counts = division.allocate(10_000, 0)
+    assert counts["x.1"] >= 0.2 * 0.9 * 10_000 and 9_990 <= sum(counts.values()) <= 10_002
+
+
 def test_draws_are_uniform_within_a_stratum(plan):
     for stratum in ("skew.1", "program_memory.1", "program_memory.0", "weight_memory.2"):
         structure = stratum.partition(".")[0]
