@@ -6,7 +6,9 @@ Nothing in a text is markup or a control sequence. Lines are not broken, so that
 copied; tables are cut to the terminal.
 """
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -52,6 +54,17 @@ def marked(*parts: str | tuple[str, str]) -> Text:
 def complain(text: str) -> None:
     """Prints a sentence to standard error, beside the results."""
     print(printable(text), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def told(text: str) -> Iterator[None]:
+    """Shows a text on a terminal meanwhile. No more, since a signal restores nothing."""
+    shown = sys.stderr.isatty()
+    print(text if shown else "", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print("\r\033[K" if shown else "", end="", file=sys.stderr, flush=True)
 
 
 def _lines(text: str) -> str:

@@ -8,7 +8,6 @@ from holdfast.base import start  # noqa: F401, I001 (before all that takes its t
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 from typing import Annotated, Any, NamedTuple
 
@@ -16,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from holdfast.base.command import run
+from holdfast.base.console import told
 from holdfast.base.errors import HoldfastError
 from holdfast.base.extras import needed
 
@@ -101,22 +101,11 @@ for _name, _command in COMMANDS.items():
     app.command(_name, help=_command.help, rich_help_panel=_command.panel)(lambda: None)
 
 
-@contextlib.contextmanager
-def _told(text: str) -> Iterator[None]:
-    """Shows a text on a terminal meanwhile. No more, since a signal restores nothing."""
-    shown = sys.stderr.isatty()
-    print(text if shown else "", end="", file=sys.stderr, flush=True)
-    try:
-        yield
-    finally:
-        print("\r\033[K" if shown else "", end="", file=sys.stderr, flush=True)
-
-
 def main() -> int:
     """Runs the command line; returns its exit code."""
     called = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     if called in COMMANDS:
         # Here a signal still ends all at once. What is missing is told by `run`, which asks again.
-        with contextlib.suppress(HoldfastError), _told(f"Loading {called} ... "):
+        with contextlib.suppress(HoldfastError), told(f"Loading {called} ... "):
             _module(called)
     return run(app, "holdfast")
