@@ -160,7 +160,7 @@ def bench(session: nox.Session) -> None:
     campaign: faults per second; kills: a campaign killed again and again.
     boards: the guard's cost after place and route; peer: the bias of another injector's shortcuts;
     intervals: how often intervals hold the truth. extras: how much each extra installs.
-    tables: the docs' tables of measured figures, from the JSON of the others.
+    tables: the docs' tables of measured figures; --take NAME first takes what NAME has written.
     """
     known = "accelerator boards campaign extras faultmodels intervals kills peer tables".split()
     what, *options = session.posargs or ["accelerator"]

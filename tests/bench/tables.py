@@ -1,14 +1,16 @@
-"""``nox -s bench -- tables``: the docs' tables of measured figures, from the benchmarks' JSON.
+"""``nox -s bench -- tables``: the docs' tables of measured figures, from docs/measured.
 
-Takes what build/bench holds of a benchmark into docs/measured, as far as its table needs it, and
-writes the tables anew. A table stands in its page between ``<!-- measured: NAME -->`` and
-``<!-- end -->``. tests/docs/test_measured.py says when page and figures differ.
+A file there says which command made its figures, at which commit. ``--take campaign`` first takes
+what that benchmark has written in this checkout. A table stands in its page between
+``<!-- measured: NAME -->`` and ``<!-- end -->``. tests/docs/test_measured.py says when page and
+figures differ.
 """
 
 import json
 import re
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -18,58 +20,81 @@ from holdfast.base.command import run
 from holdfast.base.console import console
 from holdfast.base.errors import HoldfastError
 from holdfast.base.files import write_atomically, write_json
-from holdfast.base.options import path
+from holdfast.base.text import shown
+from tests.bench import figures
 
-__all__ = ["MEASURED", "TABLES", "with_table"]
+__all__ = ["MEASURED", "TABLES", "kept", "with_table"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 ROOT = Path(__file__).parents[2]
 MEASURED = ROOT / "docs" / "measured"
-_TABLE = r"(<!-- measured: {} -->\n).*?(<!-- end -->)"
+_TABLE = r"^( *)(<!-- measured: {} -->\n).*?(^ *<!-- end -->)"
+Line = list[str]
 
 
-class Measured(NamedTuple):
-    """A table: its page, what it keeps of the benchmark's JSON, and its lines."""
+class Table(NamedTuple):
+    """A table: its page, its lines, and the file of its figures, if it has another name.
+
+    Without ``lines`` the figures are the lines.
+    """
 
     page: str
-    keep: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    lines: Callable[[Mapping[str, Any]], list[list[str]]]
-
-
-def _intervals(content: Mapping[str, Any]) -> list[list[str]]:
-    lines = [["campaigns", "points", "least", "mean", "under 94 %", "former: least",
-              "under 94 %", "width"]]  # fmt: skip
-    for name, group in content["groups"].items():
-        cells = [name, f"{group['points']:,}", f"{100 * group['least']:.1f}",
-                 f"{100 * group['mean']:.1f}", str(group["below 94 %"])]  # fmt: skip
-        former = ["", "", ""]
-        if "former least" in group:
-            former = [f"{100 * group['former least']:.1f}", str(group["former below 94 %"]),
-                      f"{group['width where right before']:.2f}"]  # fmt: skip
-        lines.append(cells + former)
-    return lines
+    lines: Callable[[Any], list[Line]] = list
+    source: str = ""
 
 
 TABLES = {
-    "intervals": Measured(
-        "docs/researcher.md",
-        lambda content: {key: content[key] for key in ("repetitions", "seed", "groups")},
-        _intervals,
-    )
+    "sim": Table("README.md"),
+    "intervals": Table("docs/researcher.md", figures.intervals),
+    "piloted": Table("docs/researcher.md", figures.piloted, "intervals"),
+    "guard": Table("docs/researcher.md", figures.guard),
+    "clean": Table("docs/researcher.md"),
+    "campaign": Table("docs/researcher.md", figures.campaign),
+    "peer": Table("docs/peers.md", figures.peer),
+    "boards": Table("docs/boards.md"),
+    "guard_area": Table("docs/boards.md", figures.guard_area, "guard_boards"),
+    "guard_clock": Table("docs/boards.md", figures.guard_clock, "guard_boards"),
+    "patterns": Table("docs/calibrated.md"),
+    "predictions": Table("docs/calibrated.md"),
+    "extras": Table("docs/extras.md", figures.extras),
+    **{
+        name: Table("docs/fault_tolerant_training.md", lines, "ftt")
+        for name, lines in figures.FTT.items()
+    },
+    "ftt_scales": Table("docs/fault_tolerant_training.md"),
+    "shipped": Table("docs/networks.md", figures.shipped),
+    "ptq": Table("docs/networks.md", figures.ptq),
+    "qat": Table("docs/networks.md"),
+    "scales": Table("docs/networks.md"),
+    "faultmodels": Table("docs/networks.md", figures.faultmodels),
+    **{
+        name: Table("docs/exploration.md")
+        for name in ("flips", "activations", "sums", "sums_fixed", "sums_alexnet", "explored")
+    },
 }
 
 
-def with_table(name: str, text: str, content: Mapping[str, Any]) -> str:
-    """A page's text with its table made anew."""
-    heading, *rows = TABLES[name].lines(content)
-    lines = [heading, ["---"] * len(heading), *rows]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    found, count = re.subn(
-        _TABLE.format(re.escape(name)),
-        lambda match: match[1] + "\n" + table + "\n" + match[2],
-        text,
-        flags=re.DOTALL,
-    )
+def kept(name: str) -> dict[str, Any]:
+    """Reads the ``command``, ``commit`` and ``figures`` of a table."""
+    file = MEASURED / f"{TABLES[name].source or name}.json"
+    return json.loads(file.read_text("utf-8"))
+
+
+def with_table(name: str, text: str, content: Any) -> str:
+    """Returns a page's text with its table made anew of figures."""
+    lines = TABLES[name].lines(content)
+    if isinstance(lines[0], str):
+        made = [f"    {line}".rstrip() for line in lines]
+    else:
+        heading, *rows = lines
+        made = [f"| {' | '.join(line)} |" for line in [heading, ["---"] * len(heading), *rows]]
+
+    def table(match: re.Match[str]) -> str:
+        body = "".join(f"{match[1] if line else ''}{line}\n" for line in made)
+        return f"{match[1]}{match[2]}\n{body}\n{match[3]}"
+
+    pattern = _TABLE.format(re.escape(name))
+    found, count = re.subn(pattern, table, text, flags=re.DOTALL | re.MULTILINE)
     if count != 1:
         raise HoldfastError(f"{TABLES[name].page} must have one place for the table {name}.")
     return found
@@ -77,17 +102,30 @@ def with_table(name: str, text: str, content: Mapping[str, Any]) -> str:
 
 @app.command()
 def tables(
-    results: Annotated[Path, path("Folder of the benchmarks' JSON.")] = Path("build/bench"),
+    take: Annotated[
+        list[str] | None, typer.Option(help="Figures to take from build; may be repeated.")
+    ] = None,
 ) -> None:
-    """Write the docs' tables from the newest measurements."""
-    for name, measured in TABLES.items():
-        source, kept = results / f"{name}.json", MEASURED / f"{name}.json"
-        if source.is_file():
-            write_json(kept, measured.keep(json.loads(source.read_text("utf-8"))))
-        page = ROOT / measured.page
-        text = with_table(name, page.read_text("utf-8"), json.loads(kept.read_text("utf-8")))
+    """Write the docs' tables from docs/measured."""
+    for source in take or ():
+        if source not in figures.TAKEN:
+            known = ", ".join(figures.TAKEN)
+            raise HoldfastError(f"--take must be one of {known}, not {shown(source)}.")
+        file = MEASURED / f"{source}.json"
+        content = json.loads(file.read_text("utf-8"))
+        content["commit"] = _commit()
+        content["figures"] = figures.TAKEN[source]()
+        write_json(file, content)
+    for name, table in TABLES.items():
+        page = ROOT / table.page
+        text = with_table(name, page.read_text("utf-8"), kept(name)["figures"])
         write_atomically(page, text.encode())
-        console.print(f"{measured.page}: table {name} written.")
+        console.print(f"{table.page}: table {name} written.")
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":
