@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from holdfast.fault.campaign.prior import Ended, PriorCampaign
     from holdfast.nn.graph.graph import Graph
 
-__all__ = ["Campaign", "Comparison", "compare", "inject", "read"]
-
 _SHOWN = ("sdc1", "avf")
 
 

@@ -14,8 +14,6 @@ from .given import check_kind, path_of
 if TYPE_CHECKING:
     from holdfast.nn.graph.graph import Graph
 
-__all__ = ["Accelerator", "load"]
-
 
 def load(network: str | Path) -> "Graph":
     """Loads a quantized network.

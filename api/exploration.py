@@ -15,8 +15,6 @@ from holdfast.base.text import shown
 
 from .given import path_of
 
-__all__ = ["Exploration", "explore"]
-
 
 @dataclass(frozen=True)
 class Exploration:

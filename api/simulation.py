@@ -16,8 +16,6 @@ from .given import check_kind, names_of, path_of
 if TYPE_CHECKING:
     from holdfast.nn.graph.graph import Graph
 
-__all__ = ["Simulation", "run"]
-
 
 @dataclass(frozen=True)
 class Simulation:

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from holdfast.fault.outcome.pattern import SumChange
 from holdfast.nn.compiler.program import Step
 
-__all__ = ["Effect", "Ints"]
-
 Ints = NDArray[np.int64]
 
 

@@ -8,8 +8,6 @@ from holdfast.fault.model.fault import Fault
 
 from .closed_forms import rtl_alone
 
-__all__ = ["EndingResolver"]
-
 
 class EndingResolver:
     """Says how a run ends that does not end well; what it has computed until then is not read."""

@@ -15,8 +15,6 @@ from holdfast.sim.machine.layer_values import Parameters
 
 from .layer_outputs import LayerOutputs
 
-__all__ = ["GoldenWords"]
-
 
 class GoldenWords:
     """Memory words of one image's golden run."""

@@ -16,8 +16,6 @@ from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 
 from .effect import Ints
 
-__all__ = ["LastReads"]
-
 Reads = tuple[Ints, Ints]
 """Words, and the cycles in which they are read."""
 

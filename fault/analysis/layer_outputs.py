@@ -24,8 +24,6 @@ from holdfast.sim.machine.timeline import DescriptorTimeline as Timeline
 
 from .effect import Effect, Ints
 
-__all__ = ["Changes", "LayerOutputs", "Outputs", "Points", "joined"]
-
 _POINTS = 1 << 21
 """Points of a run, times the changes that are evaluated at once."""
 

@@ -37,8 +37,6 @@ from .effect import Effect
 from .register_logic import RegisterLogic
 from .resolver import Decision, Later
 
-__all__ = ["FirstUse", "LivenessTable"]
-
 _PROBE = 1024
 """Cycles in which a bit has to sleep once to be looked at in all others."""
 _STATES = 100 << 20

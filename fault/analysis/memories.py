@@ -38,8 +38,6 @@ from .last_reads import LastReads
 from .layer_outputs import Changes, LayerOutputs, Outputs, joined
 from .resolver import Decision, Later
 
-__all__ = ["MemoryFaultAnalysis"]
-
 
 class _NotCoveredError(Exception):
     """The analysis does not cover what happens in a cycle."""

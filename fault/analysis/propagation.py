@@ -21,8 +21,6 @@ from holdfast.sim.machine.schedule import Schedule
 
 from .effect import Effect, Ints
 
-__all__ = ["Logits", "Propagator"]
-
 _RUNS, _CODES = 256, 1 << 22
 """Effects that are propagated at once, and codes of the largest tensor of all of them."""
 

@@ -18,8 +18,6 @@ from holdfast.sim.netlist.bitwise import Logic, Net
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.netlist.rtlil import Cell, parse_module
 
-__all__ = ["RegisterLogic"]
-
 _INTERRUPT = "interrupt"
 _FEW = 160
 """Registers that a follower reaches at most; those of more are seen all the time."""

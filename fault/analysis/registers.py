@@ -34,8 +34,6 @@ from .effect import Effect, Ints
 from .layer_outputs import Changes, LayerOutputs, Points
 from .resolver import Decision
 
-__all__ = ["RegisterFaultAnalysis"]
-
 _LATE = StationaryLatencies
 _ACCUMULATORS = {
     Role.ACCUMULATOR_READ: (_LATE.stage_b, True, False),

@@ -13,8 +13,6 @@ from holdfast.fault.model.fault import Fault
 
 from .effect import Effect
 
-__all__ = ["DecidesTogether", "Decision", "Later", "MadeWhenAsked", "Resolver"]
-
 
 @dataclass
 class Decision:

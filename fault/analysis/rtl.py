@@ -11,8 +11,6 @@ from .effect import Effect
 from .memories import MemoryFaultAnalysis
 from .resolver import Decision
 
-__all__ = ["LockstepResolver"]
-
 
 class LockstepResolver:
     """Runs a fault until all live registers are golden again, or to the end of the inference.

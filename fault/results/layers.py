@@ -11,8 +11,6 @@ from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.outcome.classify import FaultResult
 from holdfast.fault.outcome.effects import EFFECTS
 
-__all__ = ["Row", "summarize"]
-
 
 @dataclass(frozen=True)
 class Row:

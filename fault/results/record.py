@@ -11,9 +11,6 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Accuracy", "Audit", "Element", "Group", "Latency", "Precision", "Sampling", "Share",
-           "Stratum", "StructureSummary", "Summary", "Suspect"]  # fmt: skip
-
 Share = Mapping[str, float]
 """``value``, ``low`` and ``high``."""
 _ROUNDING = 1e-9

@@ -14,8 +14,6 @@ from .rates_files import section
 from .record import Element, StructureSummary, Summary
 from .tables import precision, ratio
 
-__all__ = ["report"]
-
 _NAMES = {"sdc1": "SDC-1", "avf": "AVF"}
 _SHOWN = ("sdc1", "undetected_sdc1", "avf")
 

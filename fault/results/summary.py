@@ -40,8 +40,6 @@ from .record import (
 )
 from .rows import Rows
 
-__all__ = ["compare", "failure_rates", "summarize"]
-
 _KINDS = (
     *EFFECTS, "avf", "detected", "corrected", "undetected_sdc1", "false_alarm", "sdc5", "sdc10",
     "sdc20",

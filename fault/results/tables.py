@@ -15,20 +15,6 @@ from holdfast.fault.outcome.effects import EFFECTS
 from .layers import Row
 from .record import Sampling, Summary
 
-__all__ = [
-    "compact",
-    "divergence_table",
-    "effects_table",
-    "fault_table",
-    "independent_table",
-    "interval",
-    "pairs_sentence",
-    "pairs_table",
-    "percent",
-    "precision",
-    "ratio",
-]
-
 _HEADINGS = {"masked": "mask", "latent": "lat", "benign": "ben", "sdc1": "SDC1", "stopped": "stop",
              "hang": "hang", "detected": "flag"}  # fmt: skip
 

@@ -32,8 +32,6 @@ from .cells import Cells
 from .division import Division
 from .sampler import Filters, MakeSampler, Sampler, check_known
 
-__all__ = ["MOST_FAULTS", "Plan"]
-
 MOST_FAULTS = 100_000_000
 """Of a campaign: a month of computing."""
 _BATCH = 1 << 18

@@ -12,8 +12,6 @@ from holdfast.base.errors import HoldfastError
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace
 
-__all__ = ["allocate", "sample"]
-
 
 def allocate(space: FaultSpace, count: int, minimum: int = 20) -> dict[str, int]:
     """Faults for each structure: the minimum, and what remains of ``count`` in proportion to bits.

@@ -13,8 +13,6 @@ from holdfast.fault.model.space import State
 from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.machine.timeline import DescriptorTimeline
 
-__all__ = ["PHASES", "Filters", "MakeSampler", "Sampler", "check_known", "phase_bounds"]
-
 PHASES = ("fetch", "stream", "drain")
 """Of a layer: its descriptor is fetched and checked; pixels enter the array; the pipeline runs
 empty."""

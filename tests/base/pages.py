@@ -5,8 +5,6 @@ from collections.abc import Collection
 from html.parser import HTMLParser
 from typing import Any
 
-__all__ = ["HOSTILE", "figures", "hostile", "needs_nothing", "parts"]
-
 HOSTILE = "</script></td><b onclick='x' a=\"y\">&lt;<!--<script>\x1b[1m\udcff\n"
 
 

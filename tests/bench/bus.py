@@ -6,8 +6,6 @@ from holdfast.gen.port.axi import AxiSubordinate
 from holdfast.sim.cocotb.build import build_cocotb, run_cocotb
 from holdfast.sim.netlist.netlist import Netlist
 
-__all__ = ["measure"]
-
 
 def measure(transactions: int) -> dict[str, Any]:
     """Bursts and beats that passed.

@@ -8,8 +8,6 @@ from holdfast.constraints.flow.synthesis import synthesize
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.verilog import emit
 
-__all__ = ["COSTS", "measure"]
-
 _SMALL = AcceleratorConfig(
     rows=4, cols=1, act_depth=1024, weight_depth=1024, acc_depth=256, param_depth=64,
     multiplier_bits=8, program_depth=16, guard=False,

@@ -21,8 +21,6 @@ from holdfast.sim.verilate import compile_sources, link
 
 from .networks import Network, fit
 
-__all__ = ["measure"]
-
 _ROUNDS = 5
 
 

@@ -11,22 +11,6 @@ from holdfast.base.statistics import Sample, share
 from holdfast.constraints.boards import find_board
 from holdfast.nn.graph import shipped as networks
 
-__all__ = [
-    "FTT",
-    "TAKEN",
-    "campaign",
-    "extras",
-    "faultmodels",
-    "guard",
-    "guard_area",
-    "guard_clock",
-    "intervals",
-    "peer",
-    "piloted",
-    "ptq",
-    "shipped",
-]
-
 Lines = list[list[str]]
 Figures = Mapping[str, Any]
 

@@ -8,8 +8,6 @@ from typing import Any
 from holdfast.base.files import write_atomically
 from holdfast.gen import config
 
-__all__ = ["Parts"]
-
 
 class Parts:
     """A JSON file of parts that were measured on one design.

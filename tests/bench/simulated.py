@@ -11,8 +11,6 @@ from scipy.special import gammaln, xlogy
 
 from holdfast.base.statistics import Sample
 
-__all__ = ["Faults"]
-
 
 @dataclass(frozen=True)
 class Faults:

@@ -23,8 +23,6 @@ from holdfast.base.files import write_atomically, write_json
 from holdfast.base.text import shown
 from tests.bench import figures
 
-__all__ = ["MEASURED", "TABLES", "kept", "with_table"]
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 ROOT = Path(__file__).parents[2]
 MEASURED = ROOT / "docs" / "measured"

@@ -8,8 +8,6 @@ import tty
 
 from tests.sim.simulated_line import SimulatedLine
 
-__all__ = ["serial_port"]
-
 
 @contextlib.contextmanager
 def serial_port(line: SimulatedLine, chunk_cycles: int = 2000):

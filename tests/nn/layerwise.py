@@ -6,8 +6,6 @@ from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.quantization.quantized import QuantizedNetwork
 
-__all__ = ["assert_layers_agree"]
-
 
 def assert_layers_agree(
     quantized: QuantizedNetwork, images: torch.Tensor, share: float = 0.03

@@ -18,8 +18,6 @@ from typing import Any
 
 from holdfast.base.errors import HoldfastError
 
-__all__ = ["check_sentence", "mutated_bytes", "mutated_json", "run_survey", "survey"]
-
 ROOT = Path(__file__).parents[2]
 SECONDS = 20
 SENTENCE = 600

@@ -2,8 +2,6 @@
 
 from holdfast.nn.graph.graph import AvgPoolNode, Graph, InputNode
 
-__all__ = ["rescaling"]
-
 
 def rescaling() -> Graph:
     """An average pooling over single pixels, 8 bits, zero point -100."""

@@ -4,8 +4,6 @@ import torch
 
 from holdfast.nn.networks.float import FloatNetwork
 
-__all__ = ["settle"]
-
 
 @torch.no_grad()
 def settle(net: FloatNetwork, images: torch.Tensor, *, biases: bool = False) -> None:

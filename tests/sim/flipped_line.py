@@ -16,8 +16,6 @@ from holdfast.base.errors import HoldfastError
 from holdfast.sim.compiled.model import CompiledModel, Snapshot
 from tests.sim.simulated_line import SimulatedLine
 
-__all__ = ["Session"]
-
 BITS = 9
 """Of a byte: the eighth is its stop bit."""
 

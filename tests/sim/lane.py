@@ -9,8 +9,6 @@ from holdfast.gen.units.descriptor import Layer
 from holdfast.gen.units.lane_setup import ChannelSetup, LayerSetup, channel_parameters
 from holdfast.gen.units.requantizer import Requantizer
 
-__all__ = ["RequantizerLane"]
-
 
 class RequantizerLane(wiring.Component):
     """Requantizes with a descriptor and the parameters of one channel, which take ``SETUP``

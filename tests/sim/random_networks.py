@@ -26,16 +26,6 @@ from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests import reference
 from tests.sim.small_graphs import OPERATIONS, small_graph
 
-__all__ = [
-    "CHOICES",
-    "RANGES",
-    "RandomNetworks",
-    "fitting_program",
-    "random_config",
-    "run_networks",
-    "scramble",
-]
-
 
 @dataclass
 class RandomNetworks:

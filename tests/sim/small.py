@@ -4,8 +4,6 @@ from amaranth.hdl import Array, Module, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["FLIP_FLOPS", "MEMORIES", "Small", "flip_flop_bits", "memory_bits"]
-
 # Counted by hand from the code below.
 FLIP_FLOPS = {f"pe_{row}_{column}__weight": 8 for row in range(2) for column in range(2)}
 FLIP_FLOPS |= {f"pe_{row}_{column}__total": 16 for row in range(2) for column in range(2)}

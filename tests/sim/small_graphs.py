@@ -24,8 +24,6 @@ from holdfast.nn.graph.graph import (
 )
 from tests import reference
 
-__all__ = ["OPERATIONS", "small_graph"]
-
 
 class _Builder:
     """Adds nodes and knows the tensor that each makes of one random image."""

@@ -12,8 +12,6 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import DESCRIPTOR
 from holdfast.sim.cocotb.build import parameters
 
-__all__ = ["Cycles", "config", "pack", "pack_layer", "pack_token", "signed", "unpack"]
-
 PERIOD_NS = 10
 
 
