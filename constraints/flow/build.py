@@ -132,7 +132,7 @@ def _place(
             f"least slack {found.slack_ns:.2f} ns, {found.seconds:.0f} s"
         )
     if not placed:
-        raise HoldfastError(f"none of {seeds} placements could be routed; try more --seeds.")
+        raise HoldfastError(f"none of {seeds} placements could be routed; try more seeds.")
     return placed
 
 

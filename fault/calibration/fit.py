@@ -153,7 +153,7 @@ def struck_program(ended: PriorCampaign, graph: Graph) -> Program:
     if program_hash(program) != ended.manifest.network:
         raise HoldfastError(
             f"{ended.folder} is a campaign of another network {ended.manifest.name}; "
-            "give the one that it struck with --network."
+            "give the one that it struck."
         )
     return program
 
@@ -164,7 +164,7 @@ class _Campaign:
     def __init__(self, ended: PriorCampaign, graph: Graph):
         manifest, folder = ended.manifest, ended.folder
         if not manifest.patterns:
-            raise HoldfastError(f"{folder} holds no patterns: run its campaign with --patterns.")
+            raise HoldfastError(f"{folder} holds no patterns: run its campaign with patterns.")
         self.ended = ended
         self.program = struck_program(ended, graph)
         if manifest.model != UpsetModel().settings():
@@ -173,7 +173,7 @@ class _Campaign:
         chosen = any((filters.phases, filters.pattern, filters.pes))
         if chosen or manifest.cycles_drawn != "all":
             raise HoldfastError(
-                f"{folder} leaves out cycles or registers; only --structures and --layers can be "
+                f"{folder} leaves out cycles or registers; only structures and layers can be "
                 "chosen in a campaign to fit."
             )
         schedule = Schedule(self.program)

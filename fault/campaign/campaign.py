@@ -194,9 +194,11 @@ def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepar
     observer = observer or Observer()
     graph, config = given.graph, given.config
     if given.patterns and given.shortcuts.alone:
-        raise HoldfastError("--patterns are of what the hardware does, without --requantize.")
+        raise HoldfastError("patterns are of whole sums, as the hardware requantizes them.")
     if given.patterns and given.pilot:
-        raise HoldfastError("--patterns are fitted from draws in proportion, without --pilot.")
+        raise HoldfastError(
+            "patterns are fitted from draws in proportion, not from those of a pilot."
+        )
     program = compile_graph(graph, config)
     for name in given.guards:
         check_injectable(program, named_guard(name, config))
@@ -240,7 +242,9 @@ def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepar
     spec.check_size()
     others = {str(folder): PriorCampaign.load(folder) for folder in given.against}
     if len({folder.name for folder in given.against}) < len(others):
-        raise HoldfastError("--against has two folders of one name, which names the result.")
+        raise HoldfastError(
+            "two campaigns to compare with have folders of one name, which names the result."
+        )
     return Prepared(given, spec, plan, others)
 
 

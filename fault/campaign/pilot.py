@@ -40,7 +40,7 @@ def divided(plan: Plan, pilot: PriorCampaign, here: Manifest, metric: str) -> Di
     if pilot.manifest.pilot and pilot.manifest.seed == here.seed:
         raise HoldfastError(
             f"{printable(pilot.folder)} had a pilot itself and drew by the seed {here.seed} as "
-            "well: give another --seed, or some of its draws are made again."
+            "well: give another seed, or some of its draws are made again."
         )
     tables = [pilot.table(path) for path in pilot.shards()]
     rows, images = Rows(tables, ("word", "cycle")), pilot.summary.images

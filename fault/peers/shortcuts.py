@@ -113,8 +113,8 @@ class Shortcuts:
         return SlicePoints(layers, self.requantize == "tile") if self.alone else None
 
     def __str__(self) -> str:
-        parts = ["--cycles first-mac"] * self.first_mac
-        parts += [f"--requantize {self.requantize}"] * self.alone
+        parts = ["a draw of first products"] * self.first_mac
+        parts += [f"a {self.requantize} that is requantized alone"] * self.alone
         return " and ".join(parts)
 
     def check(self, program: Program, single_upsets: bool, guarded: bool, audit: float) -> None:
@@ -136,26 +136,26 @@ class Shortcuts:
         """
         if not self.alone:
             return
-        option = f"--requantize {self.requantize}"
+        what = f"a {self.requantize} that is requantized alone"
         if not single_upsets:
-            raise HoldfastError(f"{option} takes single-bit upsets only.")
+            raise HoldfastError(f"{what} takes single-bit upsets only.")
         if guarded:
-            raise HoldfastError(f"{option} needs --guard off: a part of a sum has no bounds.")
+            raise HoldfastError(f"{what} needs the guard off: a part of a sum has no bounds.")
         if audit:
             raise HoldfastError(
-                f"{option} is not what the RTL computes, which therefore cannot audit it: give "
-                "--audit 0."
+                f"{what} is not what the RTL computes, which therefore cannot audit it: give "
+                "an audit of 0."
             )
         if rtl_alone(program.config):
             raise HoldfastError(
-                f"{option} is for the dataflow {', '.join(CLOSED_FORMS)} without added "
+                f"{what} is for the dataflow {', '.join(CLOSED_FORMS)} without added "
                 "protections: RTL alone decides the faults of others."
             )
         for step in program.steps:
             joined = isinstance(program.graph[step.target], ConcatNode)
             if joined and step.name in convolutions(program):
                 raise HoldfastError(
-                    f"{option} does not know concatenations: layer {step.name} writes into "
+                    f"{what} does not know concatenations: layer {step.name} writes into "
                     f"{step.target}."
                 )
 
@@ -218,7 +218,7 @@ class _FirstMac(_ProcessingElements):
     def __init__(self, schedule: Schedule, filters: Filters):
         super().__init__(schedule, filters)
         if filters.phases:
-            raise HoldfastError("--cycles first-mac says itself when, without --phases.")
+            raise HoldfastError("first products have phases of their own: name none.")
         self._moments = [first_macs(schedule, layer) for layer in self.layers]
 
     def count(self) -> int:

@@ -156,7 +156,7 @@ def check_exact(cycles: str, requantize: str) -> None:
     """Raises a HoldfastError where a campaign is not of what the hardware does."""
     if (cycles, requantize) != ("all", "sum"):
         raise HoldfastError(
-            f"failure rates are of --cycles all and --requantize sum, not of {printable(cycles)} "
+            f"failure rates are of all cycles and of whole sums, not of {printable(cycles)} "
             f"and {printable(requantize)}."
         )
 

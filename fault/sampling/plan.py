@@ -137,9 +137,9 @@ class Plan:
             The faults are not upsets, or not of all cycles alike.
         """
         if not isinstance(self.model, UpsetModel):
-            raise HoldfastError("a pilot says where upsets matter, not stuck bits: leave --stuck.")
+            raise HoldfastError("a pilot says where upsets matter, not stuck bits.")
         if not self.sampler.uniform:
-            raise HoldfastError("a pilot is for faults of all cycles, without --cycles first-mac.")
+            raise HoldfastError("a pilot is for faults of all cycles, not of first products alone.")
         known = not rtl_alone(self.schedule.program.config)
         return Cells(self.space, self.schedule, self.model, self.sampler, known)
 

@@ -75,8 +75,8 @@ def load_cifar10(path: Path | None = None) -> Cifar10:
     place = find_data(path)
     if place is None:
         raise HoldfastError(
-            "no CIFAR-10 data: name a folder with --data or $HOLDFAST_DATA, or "
-            "have the official archive fetched with --download."
+            "no CIFAR-10 data: name their folder, also as $HOLDFAST_DATA, or "
+            "fetch the official archive with holdfast train --download."
         )
     if place.is_dir():
         return _load_folder(place)

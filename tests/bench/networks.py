@@ -28,7 +28,6 @@ from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests import reference
 from tests.random_graph import random_graph
 
-
 _CODES = 1 << 18
 """Of one bank of the large memories."""
 

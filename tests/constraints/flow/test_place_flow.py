@@ -157,7 +157,7 @@ def test_other_seeds_go_on(monkeypatch, capsys, tmp_path):
     routed.clear()
     (tmp_path / "out/ulx3s/summary.json").unlink()
     assert run(command.app) == 2
-    assert "none of 3 placements could be routed; try more --seeds." in capsys.readouterr().err
+    assert "none of 3 placements could be routed; try more seeds." in capsys.readouterr().err
     assert not (tmp_path / "out/ulx3s/summary.json").exists()
 
 

@@ -117,7 +117,7 @@ def test_guard_settings_are_compared_by_strata(files, command, pilot):  # noqa: 
         (("--structures", "skew"), "is of another part of the space"),
         (("--bits", "2"), "is of another fault model"),
         (("--stuck", "1"), "is of another fault model"),
-        (("--patterns",), "--patterns are fitted from draws in proportion"),
+        (("--patterns",), "patterns are fitted from draws in proportion"),
         (("--metric", "speed"), "--metric must be sdc1, "),
         (("--pilot", "{folder}/none"), "holds no campaign that has ended"),
     ],
