@@ -37,7 +37,7 @@ class Simulation:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of all layers on all images."""
+        """Returns clock cycles of all layers on all images."""
         return sum(layer["cycles"] for layer in self.layers)
 
     def table(self) -> pa.Table:

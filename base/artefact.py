@@ -28,7 +28,7 @@ _swept: set[Path] = set()
 
 
 def made(folder: Path, make: Callable[[Path], None]) -> Path:
-    """The folder that `make` filled: as it was made then, or made now.
+    """Returns the folder that `make` filled: as it was made then, or made now.
 
     `make` works in a folder beside it that is renamed at the end, so that a process that is killed
     leaves nothing that looks complete; processes that want the same folder wait for one another.

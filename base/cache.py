@@ -20,7 +20,7 @@ from .files import read_json, write_json
 
 
 class Measurement(Protocol):
-    """Something that takes a while and gives the same again."""
+    """Takes a while and gives the same again."""
 
     kind: ClassVar[str]
 
@@ -28,15 +28,15 @@ class Measurement(Protocol):
         """Returns what is measured; plain data."""
 
     def version(self) -> str:
-        """Hash of the sources and tools that the result comes from."""
+        """Returns the hash of the sources and tools that the result comes from."""
 
     def run(self) -> dict[str, Any]:
-        """The result; plain data."""
+        """Returns the result; plain data."""
 
 
 @dataclass
 class Cache:
-    """A folder of results.
+    """Keeps results in a folder.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Cache:
     damaged: list[Path] = field(default_factory=list)
 
     def path(self, measurement: Measurement) -> Path:
-        """The file of a measurement."""
+        """Returns the file of a measurement."""
         return self.folder / measurement.kind / f"{digest(measurement.subject())}.json"
 
     def get(self, measurement: Measurement) -> dict[str, Any] | None:
@@ -72,7 +72,7 @@ class Cache:
         return dict(value)
 
     def put(self, measurement: Measurement, value: dict[str, Any]) -> None:
-        """Keep a result.
+        """Keeps a result.
 
         Raises
         ------
@@ -96,14 +96,14 @@ class Cache:
 
 
 def digest(content: Any) -> str:
-    """Hash of plain data."""
+    """Returns the hash of plain data."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @cache
 def file_hash(path: Path) -> str:
-    """Hash of a file, or of all files right in a folder."""
+    """Returns the hash of a file, or of all files right in a folder."""
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
     found = hashlib.sha256()
     for file in files:

@@ -26,7 +26,8 @@ def with_check(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_checked(path: Path, what: str) -> dict[str, Any]:
-    """The data in a file; those of earlier versions have no hash, and are taken as they are.
+    """Returns the data in a file; those of earlier versions have no hash, and are taken as they
+    are.
 
     Raises
     ------

@@ -47,7 +47,7 @@ class Figure:
 
     @property
     def vega_lite(self) -> dict[str, Any]:
-        """The whole specification."""
+        """Returns the whole specification."""
         return {**self.spec, "data": {"values": list(self.rows)}}
 
     def svg(self) -> str:

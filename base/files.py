@@ -85,7 +85,7 @@ def make_room(path: Path) -> None:
 
 
 def read_bytes(path: Path, what: str, largest: int = _LARGEST) -> bytes:
-    """Return the content of a regular file.
+    """Returns the content of a regular file.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def read_bytes(path: Path, what: str, largest: int = _LARGEST) -> bytes:
 
 
 def open_file(path: Path, what: str, largest: int = _LARGEST) -> BinaryIO:
-    """Open a regular file to read its bytes; parameters and errors as of :func:`read_bytes`."""
+    """Opens a regular file to read its bytes; parameters and errors as of :func:`read_bytes`."""
     try:
         stream = open(path, "rb", opener=_without_waiting)
     except (OSError, ValueError) as error:
@@ -133,7 +133,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def read_text(path: Path, what: str, largest: int = _LARGEST) -> str:
-    """Return the content of a UTF-8 file, whatever the locale; raises as :func:`read_bytes`."""
+    """Returns the content of a UTF-8 file, whatever the locale; raises as :func:`read_bytes`."""
     try:
         return read_bytes(path, what, largest).decode()
     except UnicodeDecodeError as error:
@@ -141,7 +141,7 @@ def read_text(path: Path, what: str, largest: int = _LARGEST) -> str:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Return the table in a TOML file.
+    """Returns the table in a TOML file.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 
 
 def read_json(path: Path, what: str, largest: int = _LARGEST) -> dict[str, Any]:
-    """Return the object in a JSON file.
+    """Returns the object in a JSON file.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def read_json(path: Path, what: str, largest: int = _LARGEST) -> dict[str, Any]:
 
 
 def parse_json(text: str | bytes, what: str) -> dict[str, Any]:
-    """Return the object that a JSON text holds; NaN and infinity are no JSON.
+    """Returns the object that a JSON text holds; NaN and infinity are no JSON.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder last through a loss of power."""
+    """Makes the names in a folder last through a loss of power."""
     if os.name == "nt":
         # There, folders cannot be opened.
         return

@@ -80,7 +80,7 @@ class Npz:
     def read(
         self, name: str, dtype: Any = np.generic, shape: tuple[int | None, ...] = ()
     ) -> NDArray[Any]:
-        """An array in native byte order, C-contiguous.
+        """Returns an array in native byte order, C-contiguous.
 
         Parameters
         ----------

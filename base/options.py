@@ -105,7 +105,7 @@ def grouped(panels: Mapping[str, str]) -> Callable[[Callable[..., Any]], Callabl
 
 
 def share(option: str, value: str, zero: bool = False) -> float:
-    """A share, given as 0.005 or 0.5%.
+    """Reads a share, given as 0.005 or 0.5%.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def share(option: str, value: str, zero: bool = False) -> float:
 
 
 def words(value: str) -> tuple[str, ...]:
-    """The words between commas, without blanks, each once."""
+    """Returns the words between commas, without blanks, each once."""
     return tuple(dict.fromkeys(word for part in value.split(",") if (word := part.strip())))
 
 

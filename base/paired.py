@@ -56,18 +56,19 @@ class Pairs:
         return found[0], found[1], counts
 
     def difference(self, confidence: float) -> Estimate:
-        """Share after minus share before."""
+        """Returns the share after minus share before."""
         return combined({"": self}, {"": 1.0}, confidence)[0]
 
     def ratio(self, confidence: float) -> Ratio | None:
-        """Share after over share before; None if nothing failed."""
+        """Returns the share after over share before; None if nothing failed."""
         return combined({"": self}, {"": 1.0}, confidence)[1]
 
 
 def combined(
     pairs: Mapping[str, Pairs], weights: Mapping[str, float], confidence: float
 ) -> tuple[Estimate, Ratio | None]:
-    """Difference and ratio of weighted shares, of strata with their weights (1 together).
+    """Returns the difference and ratio of weighted shares, of strata with their weights (1
+    together).
 
     The difference's limits are those of :func:`change`. The ratio's are the factors that
     may be right: with which *after - factor x before* may be 0 on average (Fieller 1954). Where

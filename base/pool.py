@@ -109,7 +109,7 @@ def _give(connection: Connection, item: Item) -> Item:
 
 
 def serve() -> None:
-    """In a worker: what the other end of standard output asks for."""
+    """Serves in a worker: what the other end of standard output asks for."""
     connection = Connection(os.dup(1))
     # What is printed must not come among the messages.
     os.dup2(2, 1)

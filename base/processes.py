@@ -35,7 +35,7 @@ class Ending(Exception):
 
 @contextlib.contextmanager
 def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
-    """A process that ends with the block, at the latest; its standard input is empty.
+    """Starts a process that ends with the block, at the latest; its standard input is empty.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def run_tool(
     timeout: float | None = None,
     capture: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end; what it prints is UTF-8.
+    """Runs a program to its end; what it prints is UTF-8.
 
     Parameters
     ----------

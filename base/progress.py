@@ -75,7 +75,7 @@ def rated(what: str, total: int, rate: str) -> Iterator[Tell]:
 
 
 def unseen(what: str, total: int, rate: str) -> AbstractContextManager[Tell]:
-    """In place of :func:`rated`, where nobody looks."""
+    """Takes the place of :func:`rated` where nobody looks."""
     return nullcontext(lambda done, count=None: None)
 
 

@@ -21,7 +21,8 @@ _BESIDE = ("*.cpp", "*.html", "*.js")
 
 @cache
 def source_hash(*modules: str, root: Path = _ROOT) -> str:
-    """Hash of modules and of everything of ours that they import; without a name, of everything.
+    """Returns the hash of modules and of everything of ours that they import; without a name, of
+    everything.
 
     Parameters
     ----------

@@ -80,14 +80,14 @@ class Sample:
 
 
 def share(sample: Sample, confidence: float = 0.95) -> Estimate:
-    """Share of one stratum, as in :func:`stratified`."""
+    """Returns the share of one stratum, as in :func:`stratified`."""
     return stratified({"": sample}, {"": 1}, confidence)
 
 
 def stratified(
     samples: Mapping[str, Sample], population: Mapping[str, float], confidence: float = 0.95
 ) -> Estimate:
-    """Share of the whole population from independent samples of its strata.
+    """Returns the share of the whole population from independent samples of its strata.
 
     The estimate is the sum of w * p over the strata, w being a stratum's share of the population
     and p its mean. The interval is two-sided with equal tails. Where no fault failed it is the
@@ -121,7 +121,8 @@ def variance(samples: Mapping[str, Sample], population: Mapping[str, float]) -> 
 
 
 def limits(samples: Sequence[Sample], weights: Sequence[float], tail: float) -> tuple[Any, Any]:
-    """Lower and upper limit of a weighted mean; each misses it with the probability ``tail``.
+    """Returns the lower and upper limit of a weighted mean; each misses it with the probability
+    ``tail``.
 
     Parameters
     ----------
@@ -170,7 +171,8 @@ def _limit(strata: Sequence[Sample], weights: Sequence[float], value: float, poi
 
 
 def weighted(parts: Mapping[str, Estimate], population: Mapping[str, int]) -> Estimate:
-    """Share of the whole population from estimates of any origin, independent of each other.
+    """Returns the share of the whole population from estimates of any origin, independent of each
+    other.
 
     Combines their limits by the squares of their weighted distances (MOVER, Zou and Donner 2008;
     for strata, Yan and Su 2010):
@@ -190,7 +192,7 @@ def weighted(parts: Mapping[str, Estimate], population: Mapping[str, int]) -> Es
 def sample_size(
     population: int, margin: float, confidence: float = 0.95, share: float = 0.5
 ) -> float:
-    """Faults to draw for an error margin (Leveugle et al., DATE 2009).
+    """Returns how many faults to draw for an error margin (Leveugle et al., DATE 2009).
 
     Parameters
     ----------
@@ -211,5 +213,5 @@ def sample_size(
 
 
 def quantile(confidence: float) -> float:
-    """Standard normal deviate of a two-sided confidence."""
+    """Returns the standard normal deviate of a two-sided confidence."""
     return NormalDist().inv_cdf((1 + confidence) / 2)

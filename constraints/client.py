@@ -78,7 +78,7 @@ def run_images(
     images: NDArray[np.uint8],
     guard: GuardSettings = GUARD_OFF,
 ) -> Iterator[BoardResult]:
-    """Load a network and run images.
+    """Loads a network and runs images.
 
     Parameters
     ----------
@@ -120,8 +120,8 @@ def _closing(transport: Transport, results: Iterator[BoardResult]) -> Iterator[B
 
 
 def read_images(place: Path | None, count: int) -> ImageSet:
-    """The first `count` images of a picture file, a folder of pictures or CIFAR-10 data; generated
-    ones without a place.
+    """Returns the first `count` images of a picture file, a folder of pictures or CIFAR-10 data;
+    generated ones without a place.
 
     Raises
     ------

@@ -33,8 +33,8 @@ def inference_rate(network: str, config: AcceleratorConfig, board: Board) -> flo
 
 
 def end_to_end_rate(network: str, config: AcceleratorConfig, board: Board) -> float | None:
-    """The same with everything that crosses the board's serial line for each image, nothing of it
-    overlapping the compute; None if it does not fit or there is no serial line.
+    """Returns the same with everything that crosses the board's serial line for each image, nothing
+    of it overlapping the compute; None if it does not fit or there is no serial line.
     """
     program = _program(network, config)
     if program is None or not board.baud:
@@ -45,7 +45,7 @@ def end_to_end_rate(network: str, config: AcceleratorConfig, board: Board) -> fl
 
 
 def program_cycles(program: Program) -> int:
-    """Clock cycles of one image, waiting for the host left out."""
+    """Returns clock cycles of one image, waiting for the host left out."""
     return sum(step_cycles(program, step).total() for step in program.steps)
 
 

@@ -30,7 +30,7 @@ def registers_file(config: AcceleratorConfig, base: int, core_mhz: float) -> byt
 
 
 def network_file(program: Program) -> bytes:
-    """A network as an .npz file.
+    """Writes a network as an .npz file.
 
     Raises
     ------

@@ -49,7 +49,7 @@ class Holdfast:
 
     @classmethod
     def open(cls, bitstream):
-        """Load a bitstream; ``registers.json`` has to lie beside it."""
+        """Loads a bitstream; ``registers.json`` has to lie beside it."""
         from pynq import MMIO, Overlay
 
         path = Path(bitstream)

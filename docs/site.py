@@ -25,7 +25,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def as_page(notebook: dict[str, Any]) -> str:
-    """A notebook as Markdown: texts, code, and what the code gave."""
+    """Returns a notebook as Markdown: texts, code, and what the code gave."""
     parts = []
     for cell in notebook["cells"]:
         source = "".join(cell["source"])

@@ -22,7 +22,7 @@ _DIED = (
 def measure(
     wanted: Sequence[Measurement], cache: Cache, jobs: int = 1, done: Done = lambda m: None
 ) -> None:
-    """Put every measurement into the cache; whatever interrupts it, finished ones are there.
+    """Puts every measurement into the cache; whatever interrupts it, finished ones are there.
 
     Parameters
     ----------

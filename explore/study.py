@@ -50,7 +50,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Network, array and guard."""
+        """Returns network, array and guard."""
         return f"{self.label} {self.config.rows}x{self.config.cols} {self.guard}"
 
 
@@ -142,7 +142,8 @@ class Study:
 
     @classmethod
     def from_toml(cls, path: Path) -> "Study":
-        """Read a study; missing keys take their defaults, paths are as seen from the file's folder.
+        """Reads a study; missing keys take their defaults, paths are as seen from the file's
+        folder.
 
         Raises
         ------
@@ -163,7 +164,7 @@ class Study:
         return cls(**values)
 
     def points(self) -> list[Point]:
-        """Every combination, the guard changing fastest.
+        """Returns every combination, the guard changing fastest.
 
         Raises
         ------
@@ -187,7 +188,7 @@ class Study:
                     yield Point(path, label, chosen, guard)
 
     def as_json(self) -> dict[str, Any]:
-        """All values."""
+        """Returns all values."""
         return asdict(self)
 
     def changed(self, **values: Any) -> "Study":

@@ -19,7 +19,7 @@ _MOST = 1e12
 
 
 def element(text: str) -> tuple[int, int]:
-    """Row and column of a processing element, given as 3.4; HoldfastError if it is none."""
+    """Reads row and column of a processing element, given as 3.4; HoldfastError if it is none."""
     found = _ELEMENT.fullmatch(text)
     if found is None:
         raise HoldfastError(f"a processing element is ROW.COLUMN, not {shown(text)}.")
@@ -27,7 +27,7 @@ def element(text: str) -> tuple[int, int]:
 
 
 def rates(text: str) -> dict[str, float]:
-    """Raw rates, given as flip-flop=A,memory=B; HoldfastError if they are not."""
+    """Reads raw rates, given as flip-flop=A,memory=B; HoldfastError if they are not."""
     if not text:
         return {}
     found: dict[str, float] = {}

@@ -57,7 +57,7 @@ class Setup:
 
     @property
     def graph(self) -> Graph:
-        """The network."""
+        """Returns the network."""
         return self.program.graph
 
     @cached_property

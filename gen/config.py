@@ -152,17 +152,17 @@ class AcceleratorConfig:
 
     @property
     def word_lanes(self) -> int:
-        """Codes in an activation word: the multiple of the rows that covers the columns."""
+        """Returns codes in an activation word: the multiple of the rows that covers the columns."""
         return self.rows * self.sub_blocks
 
     @property
     def sub_blocks(self) -> int:
-        """Channel blocks of ``rows`` codes in one activation word."""
+        """Returns channel blocks of ``rows`` codes in one activation word."""
         return -(-self.cols // self.rows)
 
     @property
     def add_multiplier_bits(self) -> int:
-        """Width of the residual add's multipliers."""
+        """Returns the width of the residual add's multipliers."""
         return max(self.multiplier_bits, 8)
 
     @property
@@ -172,17 +172,17 @@ class AcceleratorConfig:
 
     @property
     def guard_bits(self) -> int:
-        """Width of an output bound."""
+        """Returns the width of an output bound."""
         return self.act_bits + 8
 
     @property
     def max_shift(self) -> int:
-        """Largest requantization shift."""
+        """Returns the largest requantization shift."""
         return self.acc_bits + self.multiplier_bits - 1
 
     @property
     def signature(self) -> int:
-        """16 bits that tell which descriptors and parameters this accelerator understands."""
+        """Returns 16 bits that tell which descriptors and parameters the accelerator takes."""
         facts: list[int | str]
         facts = [self.rows, self.cols, self.act_bits, self.weight_bits, self.acc_bits]
         facts += [self.multiplier_bits, ROUNDINGS.index(self.rounding)]
@@ -191,15 +191,18 @@ class AcceleratorConfig:
 
     @property
     def name(self) -> str:
-        """Short name: array size, widths and guard, such as ``8x8_a8w8_guard``; ``_fixedguard`` has
-        no learnt bounds."""
+        """Returns the short name: array size, widths and guard, such as ``8x8_a8w8_guard``;
+        ``_fixedguard`` has no learnt bounds.
+        """
         guard = "_guard" if self.learnt_guard else "_fixedguard" if self.guard else ""
         more = "".join(f"_{name}" for name in self.protections)
         return f"{self.rows}x{self.cols}_a{self.act_bits}w{self.weight_bits}{guard}{more}"
 
     @property
     def values(self) -> dict[str, Any]:
-        """Every value by name; dataflow and protections only where they are not the default."""
+        """Returns every value by name; dataflow and protections only where they are not the
+        default.
+        """
         values = asdict(self)
         for name in ("dataflow", "protections"):
             if values[name] == getattr(AcceleratorConfig, name):
@@ -207,12 +210,14 @@ class AcceleratorConfig:
         return values
 
     def with_(self, **changes: Any) -> "AcceleratorConfig":
-        """Copy with some values changed and validated; depths given as 0 are derived again."""
+        """Returns a copy with some values changed and validated; depths given as 0 are derived
+        again.
+        """
         return replace(self, **changes)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> "AcceleratorConfig":
-        """Read a configuration; missing keys take their defaults.
+        """Reads a configuration; missing keys take their defaults.
 
         Raises
         ------
@@ -230,7 +235,7 @@ class AcceleratorConfig:
         return cls(**values)
 
     def to_toml(self) -> str:
-        """The configuration as TOML, every value explicit."""
+        """Returns the configuration as TOML, every value explicit."""
         lines = []
         for key, value in self.values.items():
             shape = list(value) if isinstance(value, tuple) else value

@@ -43,7 +43,7 @@ class Datapath:
 
     @classmethod
     def of(cls, config: AcceleratorConfig) -> "Datapath":
-        """The units that a configuration asks for, not yet connected."""
+        """Returns the units that a configuration asks for, not yet connected."""
         widths = {"bias": config.acc_bits, "scale": config.multiplier_bits + 6}
         if config.learnt_guard:
             widths["bounds"] = 2 * config.guard_bits
@@ -64,7 +64,7 @@ class Datapath:
         )
 
     def place(self, m: Module) -> None:
-        """Make the units and memories submodules."""
+        """Makes the units and memories submodules."""
         units = self.dataflow.units | {
             name: getattr(self, name)
             for name in ("lanes", "parameter_loader", "residual_reader", "output_writer",
@@ -77,7 +77,9 @@ class Datapath:
             m.submodules[name] = unit
 
     def connect(self, m: Module, input_word, residual_word, weight_row) -> None:
-        """The pixel's way: bank, dataflow, lanes, bank; words of the memories come registered."""
+        """Connects the units along the pixel's way: bank, dataflow, lanes, bank; words of the
+        memories come registered.
+        """
         flow, lanes, sequencer = self.dataflow, self.lanes, self.sequencer
         residual, writer, loader = self.residual_reader, self.output_writer, self.parameter_loader
         layer, go = sequencer.layer, sequencer.go

@@ -56,7 +56,7 @@ _REGIONS = {
 
 
 def c_header() -> str:
-    """``holdfast.h``: offsets, bits and codes, and macros that pack a descriptor."""
+    """Returns ``holdfast.h``: offsets, bits and codes, and macros that pack a descriptor."""
     lines = [
         "/* What a host needs to know of a Holdfast accelerator. Written by python -m gen. */",
         "#ifndef HOLDFAST_H",
@@ -133,7 +133,7 @@ def c_header() -> str:
 
 
 def reference(header: str = "../rtl/holdfast.h") -> str:
-    """The page of the interface, in Markdown.
+    """Returns the page of the interface, in Markdown.
 
     Parameters
     ----------

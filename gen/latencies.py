@@ -37,31 +37,37 @@ class Latencies(ABC):
     @property
     @abstractmethod
     def sum(self) -> int:
-        """From T to the partial sum at the foot."""
+        """Returns the cycles from T to the partial sum at the foot."""
 
     @property
     def token(self) -> int:
-        """From T to the token at the lanes."""
+        """Returns the cycles from T to the token at the lanes."""
         return self.sum - Lanes.LEAD
 
     @property
     def accumulate(self) -> int:
-        """From T to the accumulator memory's read address."""
+        """Returns the cycles from T to the accumulator memory's read address."""
         return self.token + 1 + Lanes.STAGE_A
 
     @property
     def parameters(self) -> int:
-        """From T of the last reduction's first pixel to the channel's parameter address."""
+        """Returns the cycles from T of the last reduction's first pixel to the channel's parameter
+        address.
+        """
         return self.token + 1 + Lanes.PARAMETER_STAGE
 
     @property
     def residual(self) -> int:
-        """From T to the residual's address at the bank, the same cycle for all columns."""
+        """Returns the cycles from T to the residual's address at the bank, the same cycle for all
+        columns.
+        """
         return self.token + 1 + Lanes.STAGE_E + Requantizer.RESIDUAL_STAGE - Lanes.RESIDUAL_READ
 
     @property
     def write(self) -> int:
-        """From T to the code at the bank's write port, the same cycle for all columns."""
+        """Returns the cycles from T to the code at the bank's write port, the same cycle for all
+        columns.
+        """
         return self.token + Lanes.latency(self.cols)
 
     @property

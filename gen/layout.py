@@ -142,12 +142,12 @@ class Descriptor:
 
     @property
     def pixels(self) -> int:
-        """Output pixels."""
+        """Returns output pixels."""
         return self.out_h * self.out_w
 
     @property
     def reductions(self) -> int:
-        """Reduction tiles of each output tile."""
+        """Returns reduction tiles of each output tile."""
         return self.kernel_h * self.kernel_w * self.blocks
 
     @property
@@ -204,7 +204,7 @@ def parameter_words(
     guard_lo: int = 0,
     guard_hi: int = 0,
 ) -> list[int]:
-    """The four bus words of one output channel: bias; multiplier and shift; bounds; unused."""
+    """Returns four bus words of an output channel: bias; multiplier and shift; bounds; unused."""
     saturate = 1 << (config.guard_bits - 1)
     low, high = (min(max(v, -saturate), saturate - 1) & 0xFFFF for v in (guard_lo, guard_hi))
     return [bias & 0xFFFFFFFF, multiplier | shift << 24, low | high << 16, 0]

@@ -56,7 +56,7 @@ class MemoryPort:
         m.d.comb += self.host.read_data.eq(self.read_data)
 
     def connect(self, m: Module, refused: Value, register_data: Value) -> None:
-        """Connect all memories.
+        """Connects all memories.
 
         Parameters
         ----------

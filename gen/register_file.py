@@ -56,7 +56,7 @@ class RegisterFile:
         }
 
     def connect(self, m: Module, host, offset_read: Value, sequencer: Sequencer, activity) -> Value:
-        """Connect the registers.
+        """Connects the registers.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class RegisterFile:
         return selected & ~Cat(served).any()
 
     def raise_alarms(self, m: Module, flags: Mapping[str, Value]) -> None:
-        """Count the flags of each alarm, two cycles later."""
+        """Counts the flags of each alarm, two cycles later."""
         for name, found in flags.items():
             label = f"{self._labels[name]}_count_now"
             m.d.comb += self._raised[name].eq(_ones(m, found, label))

@@ -112,7 +112,7 @@ def at(component: T, **place: int | str) -> T:
 
 
 def state_of(component: Any) -> Callable[[str], Held | None]:
-    """Elaborate a component; returns what a flattened name in it is for, None if nobody says."""
+    """Elaborates a component; returns what a flattened name in it is for, None if nobody says."""
     units = dict(_units(Fragment.get(component, None), (), {}))
 
     def held(name: str) -> Held | None:

@@ -34,7 +34,7 @@ _FIRST_EVENT = re.compile(
 
 
 def to_rtlil(component: object, name: str, platform: object = None) -> str:
-    """RTLIL of a component, without the zeros that Amaranth writes into every memory word."""
+    """Returns a component's RTLIL, without the zeros that Amaranth writes into every memory word."""
     return _MEMORY_OF_ZEROS.sub("", rtlil.convert(component, name, platform, emit_src=False))
 
 
@@ -52,7 +52,8 @@ def check_name(name: str) -> None:
 def emit(
     config: AcceleratorConfig, name: str, uart: int | None = None, checksum: bool = False
 ) -> str:
-    """Hierarchical Verilog with top module ``name``; the same text for the same configuration.
+    """Returns hierarchical Verilog with top module ``name``; the same text for the same
+    configuration.
 
     Parameters
     ----------

@@ -42,19 +42,19 @@ Write = tuple[int, bytes]
 
 
 def region(number: int) -> int:
-    """First byte address of a region."""
+    """Returns the first byte address of a region."""
     return number << REGION_BITS
 
 
 def lanes_to_bytes(words: NDArray[np.int8]) -> bytes:
-    """Memory words [n, lanes] on the bus: one byte per lane, padded to a power of two."""
+    """Returns memory words [n, lanes] on the bus: one byte per lane, padded to a power of two."""
     padded = np.zeros((len(words), word_stride(words.shape[1])), np.int8)
     padded[:, : words.shape[1]] = words
     return padded.tobytes()
 
 
 def lanes_from_bytes(data: bytes, lanes: int) -> NDArray[np.int8]:
-    """Inverse of `lanes_to_bytes`."""
+    """Returns the inverse of `lanes_to_bytes`."""
     return np.frombuffer(data, np.int8).reshape(-1, word_stride(lanes))[:, :lanes].copy()
 
 
@@ -123,13 +123,13 @@ def loads(program: Program, first: int, count: int) -> list[Load]:
 
 
 def image_writes(program: Program, codes: NDArray[np.integer]) -> Iterator[Write]:
-    """The image, codes [C, H, W]."""
+    """Returns the image, codes [C, H, W]."""
     name = program.graph.nodes[0].name
     yield tensor_range(program, name)[0], lanes_to_bytes(program.input_words(codes))
 
 
 def tensor_writes(program: Program, name: str, codes: NDArray[np.integer]) -> Iterator[Write]:
-    """A tensor [C, H, W] in its place."""
+    """Returns a tensor [C, H, W] in its place."""
     if name == program.graph.nodes[0].name:
         yield from image_writes(program, codes)
     else:
@@ -137,7 +137,7 @@ def tensor_writes(program: Program, name: str, codes: NDArray[np.integer]) -> It
 
 
 def tensor_range(program: Program, name: str) -> tuple[int, int]:
-    """Byte address of a tensor and its length in bytes."""
+    """Returns the byte address of a tensor and its length in bytes."""
     place = program.places[name]
     stride = word_stride(program.config.word_lanes)
     return region(Region.ACTIVATIONS + place.bank) + place.base * stride, place.size * stride
@@ -171,7 +171,7 @@ class Accelerator:
         return bool(self._registers.widths[3])
 
     def load(self, program: Program) -> None:
-        """Write a network: descriptors, parameters, weights.
+        """Writes a network: descriptors, parameters, weights.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class Accelerator:
         self._limit = 10_000 + 2 * sum(step_cycles(program, step).total() for step in program.steps)
 
     def guard(self, *, output: bool = False, input: bool = False, zero: bool = False) -> None:
-        """Switch the range guard for the runs that follow.
+        """Switches the range guard for the runs that follow.
 
         Parameters
         ----------
@@ -226,8 +226,8 @@ class Accelerator:
         self.switch(guard_output=output, guard_input=input, guard_zero=zero)
 
     def switch(self, **switches: bool) -> None:
-        """Switch protections, by the names of their switches, for the runs that follow; those that
-        are not named are off.
+        """Switches protections, by the names of their switches, for the runs that follow; those
+        that are not named are off.
 
         Raises
         ------
@@ -251,7 +251,7 @@ class Accelerator:
         return {name: self._registers.read(name) for name in alarms(self._program.config)}
 
     def run(self, images: NDArray[np.integer]) -> NDArray[np.int8]:
-        """Run the loaded network on images, one after the other, each with one start.
+        """Runs the loaded network on images, one after the other, each with one start.
 
         Parameters
         ----------

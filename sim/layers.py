@@ -21,7 +21,7 @@ from .layer_runs import GoldenRun, LayerJob, LayerRun, layer_runs
 def golden_run(
     program: Program, codes: torch.Tensor, guard: GuardSettings = GUARD_OFF
 ) -> GoldenRun:
-    """The golden model's outputs."""
+    """Returns the golden model's outputs."""
     result = guard.golden(program.graph).run(codes)
     outputs = {name: tensor.numpy() for name, tensor in result.outputs.items()}
     return GoldenRun(codes.numpy(), outputs)
@@ -39,7 +39,7 @@ def run_layers(
     waves: Path | None = None,
     on_layer: Callable[[LayerRun], None] | None = None,
 ) -> list[LayerRun]:
-    """Simulate steps (all by default) for every image, each from the golden model's inputs.
+    """Simulates steps (all by default) for every image, each from the golden model's inputs.
 
     Parameters
     ----------

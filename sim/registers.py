@@ -35,7 +35,9 @@ class AcceleratorError(HoldfastError):
 
 
 def offsets(config: AcceleratorConfig) -> dict[str, int]:
-    """Byte addresses of an accelerator's registers by name, those of its protections included."""
+    """Returns byte addresses of an accelerator's registers by name, those of its protections
+    included.
+    """
     return REGISTER | {register.name: register.offset for register in added_registers(config)}
 
 
@@ -57,26 +59,26 @@ def preparation(config: AcceleratorConfig, settings: Mapping[str, bool]) -> dict
 def preparation_writes(
     config: AcceleratorConfig, settings: Mapping[str, bool]
 ) -> list[tuple[int, bytes]]:
-    """`preparation` as writes of addresses and bytes."""
+    """Returns `preparation` as writes of addresses and bytes."""
     at = offsets(config)
     found = preparation(config, settings).items()
     return [(at[name], value.to_bytes(4, "little")) for name, value in found]
 
 
 def control_word(*, start: bool = False, **settings: bool) -> int:
-    """Value of the control register; switches that it does not have are left out."""
+    """Returns the value of the control register; switches that it does not have are left out."""
     words = {"start": start, **settings}
     return sum(1 << CONTROL[name] for name, on in words.items() if on and name in CONTROL)
 
 
 def status_part(value: int, name: str) -> int:
-    """A part of the status register, by its name in `gen.layout.STATUS_BITS`."""
+    """Returns a part of the status register, by its name in `gen.layout.STATUS_BITS`."""
     first, width = STATUS_BITS[name]
     return value >> first & (1 << width) - 1
 
 
 def check_status(value: int, config: AcceleratorConfig) -> None:
-    """Raise AcceleratorError unless the status register tells of a run that ended well."""
+    """Raises AcceleratorError unless the status register tells of a run that ended well."""
     code, index = status_part(value, "code"), status_part(value, "index")
     if code not in STATUS_MEANINGS and code != Status.OK:
         raise AcceleratorError(
@@ -142,12 +144,12 @@ class Registers:
             )
 
     def read(self, name: str) -> int:
-        """A register's value."""
+        """Returns a register's value."""
         return int.from_bytes(self._transport.read(self.at[name], 4), "little")
 
     def start_nothing(self) -> None:
-        """A run of no descriptors, whose status no other run ends with: should the next start go
-        astray, the status of the run before is not taken for its own.
+        """Makes a run of no descriptors, whose status no other run ends with: should the next start
+        go astray, the status of the run before is not taken for its own.
         """
         self.set("count", 0)
         self.start()
@@ -155,7 +157,7 @@ class Registers:
             raise AcceleratorError("the accelerator has not taken a start.")
 
     def start(self, **settings: bool) -> None:
-        """Begin a run, with settings by their names in `gen.layout.CONTROL`."""
+        """Begins a run, with settings by their names in `gen.layout.CONTROL`."""
         word = control_word(start=True, **settings)
         self._transport.write(REGISTER["control"], word.to_bytes(4, "little"))
         kept = ("interrupt", *_GUARDED[self.widths[3]])

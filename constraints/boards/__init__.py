@@ -82,7 +82,7 @@ class Board:
 
     @property
     def divisor(self) -> int:
-        """Core clock cycles per bit of the serial port."""
+        """Returns core clock cycles per bit of the serial port."""
         return round(self.core_mhz * 1e6 / self.baud)
 
 
@@ -92,7 +92,7 @@ def board_names() -> list[str]:
 
 
 def find_board(name: str) -> Board:
-    """A board by its name.
+    """Returns a board by its name.
 
     Raises
     ------

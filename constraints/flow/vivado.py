@@ -35,7 +35,7 @@ def _processor(board: Board) -> Processor:
 
 
 def axi_wrapper(board: Board) -> str:
-    """Verilog around the top level that tells Vivado its clock, reset, bus and interrupt."""
+    """Returns Verilog around the top level that tells Vivado clock, reset, bus and interrupt."""
     ports = [
         '    (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK" *)',
         '    (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axi, ASSOCIATED_RESET aresetn" *)',
@@ -75,7 +75,7 @@ def axi_wrapper(board: Board) -> str:
 
 
 def block_design(board: Board) -> str:
-    """Tcl for a block design: the accelerator behind the processing system's first port."""
+    """Returns Tcl for a block design: the accelerator behind the processing system's first port."""
     system = _processor(board)
     settings = " ".join(f"CONFIG.{name} {{{value}}}" for name, value in system.settings)
     lines = [

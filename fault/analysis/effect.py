@@ -42,7 +42,7 @@ class Effect:
 
     @property
     def key(self) -> tuple:
-        """Equal for equal effects."""
+        """Is equal for equal effects."""
         name = self.step.name if self.step else ""
         parts = ((n, i.tobytes(), c.tobytes()) for n, (i, c) in sorted(self.tensors.items()))
         return name, *parts

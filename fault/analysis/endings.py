@@ -20,8 +20,8 @@ class EndingResolver:
 
     @classmethod
     def of(cls, session: RtlSession) -> "EndingResolver | None":
-        """The resolver of a session; None where a guard counts what only the data tell, or where
-        RTL alone decides.
+        """Returns the resolver of a session; None where a guard counts what only the data tell, or
+        where RTL alone decides.
         """
         return None if session.guard.on or rtl_alone(session.program.config) else cls(session)
 

@@ -17,7 +17,7 @@ from .layer_outputs import LayerOutputs
 
 
 class GoldenWords:
-    """Memory words of one image's golden run."""
+    """Knows the memory words of one image's golden run."""
 
     def __init__(self, layers: LayerOutputs, held: Mapping[str, Held]):
         self._layers, self._held = layers, held

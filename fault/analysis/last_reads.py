@@ -21,7 +21,7 @@ Reads = tuple[Ints, Ints]
 
 
 class LastReads:
-    """Last reads in one inference."""
+    """Knows the last reads in one inference."""
 
     def __init__(self, config: AcceleratorConfig, schedule: Schedule):
         self._config, self._schedule = config, schedule

@@ -67,7 +67,7 @@ class Outputs:
 
 
 class LayerOutputs:
-    """Output codes of the layers of one image's inference.
+    """Computes output codes of the layers of one image's inference.
 
     Parameters
     ----------

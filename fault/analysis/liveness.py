@@ -119,7 +119,7 @@ class LivenessTable:
 
     @classmethod
     def of(cls, netlist: Netlist, lockstep: LockstepRun, names: Iterable[str]) -> "LivenessTable":
-        """Analyse registers."""
+        """Analyses registers."""
         analysis = RegisterLogic(netlist, names)
         cycles = lockstep.golden.cycles
         length = max(1024, _STATES // lockstep.state_bytes)
@@ -147,7 +147,7 @@ class LivenessTable:
         return cls(rows, table(seen), table(ended), analysis.hidden, cycles)
 
     def save(self, folder: Path) -> None:
-        """Write the tables, one file each."""
+        """Writes the tables, one file each."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "seen.npy", self.seen)
         np.save(folder / "ended.npy", self.ended)

@@ -27,7 +27,7 @@ _RUNS, _CODES = 256, 1 << 22
 
 @dataclass(frozen=True)
 class Logits:
-    """The network's end.
+    """Describes the network's end.
 
     Attributes
     ----------

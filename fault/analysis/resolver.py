@@ -48,7 +48,7 @@ class Later(NamedTuple):
 
 
 class Resolver(Protocol):
-    """One way to decide faults of an image's inference."""
+    """Decides faults of an image's inference in one way."""
 
     def resolve(self, fault: Fault) -> Decision | Later | InferenceOutcome | None:
         """Decides a fault, or delays it; None leaves it to the next resolver."""
@@ -80,7 +80,7 @@ class MadeWhenAsked:
 
 @runtime_checkable
 class DecidesTogether(Protocol):
-    """A resolver that decides many faults with less work than one after the other."""
+    """Decides many faults with less work than one after the other."""
 
     def resolve_all(self, faults: Sequence[Fault]) -> Sequence[Decision | Later | None]:
         """Returns for each fault what `Resolver.resolve` does."""

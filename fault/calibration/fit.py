@@ -48,7 +48,7 @@ _PRIOR = 10
 
 
 def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> Calibration:
-    """Fit.
+    """Fits the model.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _rates(
 
 
 def recorded_config(ended: PriorCampaign) -> AcceleratorConfig:
-    """The accelerator of a campaign."""
+    """Returns the accelerator of a campaign."""
     try:
         return AcceleratorConfig(**tomllib.loads(ended.manifest.config))
     except (ValueError, TypeError, RecursionError):
@@ -142,7 +142,7 @@ def recorded_config(ended: PriorCampaign) -> AcceleratorConfig:
 
 
 def struck_program(ended: PriorCampaign, graph: Graph) -> Program:
-    """The program that a campaign struck, of its network.
+    """Returns the program that a campaign struck, of its network.
 
     Raises
     ------

@@ -75,7 +75,7 @@ class Corrupter:
     def outputs(
         self, node: Computed, images: Tensor, placed: Placed, chosen: Tensor, templates: Templates
     ) -> Tensor:
-        """Output codes of a layer, int8 [F, C, H, W].
+        """Returns output codes of a layer, int8 [F, C, H, W].
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ def predict(
     confidence: float = 0.95,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Prediction]:
-    """Predict, by structure.
+    """Predicts, by structure.
 
     Parameters
     ----------

@@ -183,7 +183,7 @@ class Engine:
         return results
 
     def plain(self, upset: Fault) -> FaultOutcome:
-        """A fault by RTL alone, from the first cycle to the last."""
+        """Decides a fault by RTL alone, from the first cycle to the last."""
         self.take()
         seen = self.inference.plain(upset)
         return self._seen(upset.cycle, seen, "plain")

@@ -139,7 +139,7 @@ def settings(job: "CampaignSpec", plan: Plan) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest in a campaign's folder.
+    """Returns the manifest in a campaign's folder.
 
     Raises
     ------

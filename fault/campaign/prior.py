@@ -94,7 +94,9 @@ class PriorCampaign:
         return paths
 
     def table(self, path: Path) -> pa.Table:
-        """The results in one of :meth:`shards`; HoldfastError if it is damaged or of another."""
+        """Returns the results in one of :meth:`shards`; HoldfastError if it is damaged or of
+        another.
+        """
         campaign = campaign_hash(self.manifest.to_json()) if self.manifest.sources else None
         return read_shard(path, path.stem, self._rows(path), campaign)
 
@@ -108,7 +110,7 @@ class PriorCampaign:
 
     @cached_property
     def tables(self) -> list[pa.Table]:
-        """The results in all of :meth:`shards`; raises as they do."""
+        """Returns the results in all of :meth:`shards`; raises as they do."""
         return [self.table(path) for path in self.shards()]
 
     def compared(self, other: Ended, confidence: float) -> dict[str, Any]:

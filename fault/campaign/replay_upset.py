@@ -22,7 +22,9 @@ from .workers import Worker
 
 
 def layer_cycle(first: DescriptorTimeline, cycle: int) -> int:
-    """A cycle of the inference as a cycle of the layer run alone, whose start takes one cycle."""
+    """Returns a cycle of the inference as a cycle of the layer run alone, whose start takes one
+    cycle.
+    """
     return cycle - first.fetch + 1
 
 

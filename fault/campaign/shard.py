@@ -89,7 +89,7 @@ def shard_schema(patterns: bool = False, strata: bool = False) -> pa.Schema:
 
 
 def pack(columns: Mapping[str, list]) -> bytes:
-    """A shard's file, not yet stamped."""
+    """Returns a shard's file, not yet stamped."""
     schema = shard_schema("tensor" in columns, "stratum" in columns)
     return _written(pa.Table.from_pydict(dict(columns), schema=schema), {})
 
@@ -104,7 +104,7 @@ def stamped(content: bytes, unit: str, campaign: str) -> bytes:
 
 
 def read_shard(path: Path, unit: str, rows: int, campaign: str | None) -> pa.Table:
-    """The results of a unit.
+    """Returns the results of a unit.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ class Store:
         return found
 
     def shard(self, unit: UnitId) -> Path:
-        """The file of a unit."""
+        """Returns the file of a unit."""
         return self.folder / "shards" / f"{unit}.parquet"
 
     def missing(self, units: Mapping[UnitId, int]) -> list[UnitId]:
@@ -159,12 +159,12 @@ class Store:
         return todo
 
     def add(self, unit: UnitId, content: bytes) -> None:
-        """Add a unit's results."""
+        """Adds a unit's results."""
         assert self._campaign is not None
         self.write(f"shards/{unit}.parquet", stamped(content, str(unit), self._campaign))
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file whole or not at all.
+        """Writes a file whole or not at all.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Store:
             ) from None
 
     def tables(self, units: Iterable[tuple[UnitId, int]]) -> Iterator[pa.Table]:
-        """The results of units, with their rows, in their order."""
+        """Returns the results of units, with their rows, in their order."""
         for unit, rows in units:
             if unit not in self._tables:
                 path = self.shard(unit)

@@ -63,7 +63,7 @@ class Worker:
         self._phases: dict[int, dict[str, tuple[int, int]]] = {}
 
     def engine(self, image: int) -> Engine:
-        """The engine of an image."""
+        """Returns the engine of an image."""
         if image not in self._engines:
             job = self.job
             folder = job.golden / str(image) if job.golden else None
@@ -87,7 +87,7 @@ class Worker:
         return liveness_table(self.job, image, self.inference)
 
     def compute(self, unit: UnitId) -> tuple[bytes, UnitStatistics]:
-        """A unit's shard, and what it took."""
+        """Computes a unit's shard, and what it took."""
         job = self.job
         structure, number = unit.structure, unit.number
         first, count = number * job.size, job.faults(unit)
@@ -224,7 +224,7 @@ def _in_order(job: CampaignSpec, units: Sequence[UnitId]) -> list[UnitId | int]:
 def run_units(
     job: CampaignSpec, units: Sequence[UnitId], processes: int = 1, scheduler: str = ""
 ) -> Iterator[tuple[UnitId, bytes, UnitStatistics]]:
-    """Compute units, in any order.
+    """Computes units, in any order.
 
     Parameters
     ----------

@@ -184,7 +184,7 @@ class LockstepRun:
         )  # fmt: skip
 
     def load(self, cycle: int) -> None:
-        """Put the model into the golden state of a cycle."""
+        """Puts the model into the golden state of a cycle."""
         trace = self.golden
         boundary = int(np.searchsorted(trace.moments, cycle, side="right")) - 1
         self._library.lockstep_load(self._handle, boundary)
@@ -280,13 +280,13 @@ class LockstepRun:
         return found
 
     def state(self) -> NDArray[np.uint8]:
-        """The registers of the present state, packed."""
+        """Returns the registers of the present state, packed."""
         packed = np.empty(self.state_bytes, np.uint8)
         self._library.lockstep_state(self._handle, _pointer(packed))
         return packed
 
     def states(self, begin: int, end: int) -> NDArray[np.uint8]:
-        """The registers and inputs of the golden run in some cycles, packed, [cycle, byte]."""
+        """Returns registers and inputs of the golden run in some cycles, packed, [cycle, byte]."""
         packed = np.empty((end - begin, self.state_bytes), np.uint8)
         self.load(begin)
         self._library.lockstep_states(self._handle, end - begin, _pointer(packed))
@@ -294,7 +294,9 @@ class LockstepRun:
         return packed
 
     def place(self, name: str, bit: int) -> tuple[int, int] | None:
-        """Byte and bit of a register's or an input's bit in a packed state; None of other names."""
+        """Returns byte and bit of a register's or an input's bit in a packed state; None of other
+        names.
+        """
         start = self._packed.get(name)
         return None if start is None else (start + bit // 8, bit % 8)
 
@@ -304,7 +306,7 @@ class LockstepRun:
         return sum(self.value(state, name) for name in self._guards)
 
     def value(self, state: NDArray[np.uint8], name: str) -> int:
-        """A register in a packed state."""
+        """Returns a register in a packed state."""
         start = self._packed[name]
         return int.from_bytes(state[start : start + self._places[name].element].tobytes(), "little")
 
@@ -317,7 +319,7 @@ class LockstepRun:
         ]
 
     def memory(self, name: str, cycle: int = 0) -> NDArray[np.uint64]:
-        """A memory of words of at most 64 bits, at cycle 0 of the golden run."""
+        """Returns a memory of words of at most 64 bits, at cycle 0 of the golden run."""
         place = self._places[name]
         start = self._packed[name]
         data = self.golden.begin[start : start + place.element * place.count]

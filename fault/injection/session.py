@@ -129,7 +129,7 @@ class RtlSession:
         self.bus = CompiledBus(self.model, timeout=_ANSWER)
 
     def record(self, codes: NDArray[np.int8]) -> Trace:
-        """Load the network and an image, run it and record the golden run.
+        """Loads the network and an image, runs it and records the golden run.
 
         Raises
         ------
@@ -181,7 +181,7 @@ class RtlSession:
         self.lockstep.golden = trace
 
     def plain(self, fault: Fault) -> InferenceOutcome:
-        """A fault in the RTL from cycle 0 to the end, and what the host then reads."""
+        """Runs a fault in the RTL from cycle 0 to the end, and returns what the host then reads."""
         return self.read_out(self.lockstep.inject(fault, self.limit, whole=True))
 
     def read_out(self, end: RunEnd) -> InferenceOutcome:

@@ -44,11 +44,11 @@ class Trace:
 
     @property
     def cycles(self) -> int:
-        """To the interrupt."""
+        """Returns the cycles to the interrupt."""
         return len(self.counts) - 1
 
     def save(self, folder: Path) -> None:
-        """Write the arrays, one file each."""
+        """Writes the arrays, one file each."""
         folder.mkdir(parents=True, exist_ok=True)
         for field in fields(self):
             np.save(folder / f"{field.name}.npy", getattr(self, field.name))

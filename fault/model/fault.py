@@ -68,7 +68,7 @@ class Fault:
 
     @property
     def site(self) -> Site:
-        """The first bit."""
+        """Returns the first bit."""
         return self.bits[0]
 
     @property

@@ -80,7 +80,7 @@ class State:
 
     @property
     def bits(self) -> int:
-        """Bits in all."""
+        """Returns bits in all."""
         return self.width * self.depth
 
 
@@ -107,7 +107,7 @@ class FaultSpace:
 
     @classmethod
     def of(cls, netlist: Netlist) -> "FaultSpace":
-        """The fault space of an accelerator's netlist.
+        """Returns the fault space of an accelerator's netlist.
 
         Raises
         ------
@@ -139,17 +139,17 @@ class FaultSpace:
         return self._groups[structure]
 
     def bits(self, structure: str | None = None) -> int:
-        """Bits of a structure, or of all."""
+        """Returns bits of a structure, or of all."""
         if structure is None:
             return sum(self._ends[name][-1] for name in self.structures)
         return self._ends[structure][-1]
 
     def population(self, cycles: int, structure: str | None = None) -> int:
-        """Bits times cycles."""
+        """Returns bits times cycles."""
         return self.bits(structure) * cycles
 
     def site(self, structure: str, index: int) -> Site:
-        """Bit ``index`` of a structure, 0 to ``bits(structure) - 1``."""
+        """Returns bit ``index`` of a structure, 0 to ``bits(structure) - 1``."""
         ends = self._ends[structure]
         if not 0 <= index < ends[-1]:
             raise IndexError(f"{structure} has {ends[-1]} bits, not {index}")
@@ -175,7 +175,7 @@ class FaultSpace:
 
 
 def structure_of(state: FlipFlop | Memory) -> str:
-    """The structure that a register or memory belongs to.
+    """Returns the structure that a register or memory belongs to.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def structure_of(state: FlipFlop | Memory) -> str:
 
 
 def weight_word(config: AcceleratorConfig, held: Held, address: int) -> tuple[int, int] | None:
-    """Lane and word of the weights that a word of a memory holds; None of another memory."""
+    """Returns lane and word of the weights that a memory's word holds; None of another memory."""
     if held.role is not Role.WEIGHT_WORDS:
         return None
     first = LaneMemory.split(config.weight_depth)[0] if held.place["part"] else 0

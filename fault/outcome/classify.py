@@ -167,7 +167,7 @@ def _sparse(
 def banks_after(
     program: Program, space: FaultSpace, run: GoldenLayer, observation: Observation
 ) -> NDArray[np.int8]:
-    """The activation memories after a faulty run."""
+    """Returns the activation memories after a faulty run."""
     banks = run.banks.copy()
     for name, words in observation.memories.items():
         held = space[name].held

@@ -118,7 +118,7 @@ class Shortcuts:
         return " and ".join(parts)
 
     def check(self, program: Program, single_upsets: bool, guarded: bool, audit: float) -> None:
-        """Refuse what a part of the sum cannot tell.
+        """Refuses what a part of the sum cannot tell.
 
         Parameters
         ----------
@@ -176,8 +176,8 @@ def convolutions(program: Program) -> tuple[str, ...]:
 
 
 def delay(held: Held) -> int | None:
-    """Cycles from the first row's activation at the array's edge to that in which a register of a
-    processing element holds what belongs to it; None of other registers.
+    """Returns cycles from the first row's activation at the array's edge to that in which a
+    register of a processing element holds what belongs to it; None of other registers.
     """
     if held.role not in _DELAYS:
         return None
@@ -185,7 +185,7 @@ def delay(held: Held) -> int | None:
 
 
 def pixel_blocks(run: DescriptorTimeline) -> NDArray[np.int64]:
-    """First pixel of every block of pixels."""
+    """Returns the first pixel of every block of pixels."""
     return np.arange(0, run.pixels, run.config.rows)
 
 

@@ -44,7 +44,7 @@ def rates_tables(rates: FailureRates) -> list[Table]:
 
 
 def metrics_sentence(rates: FailureRates) -> str:
-    """The metrics of the worksheet, with their limits."""
+    """Returns the metrics of the worksheet, with their limits."""
     parts = [f"{kind.upper()} {_metric(found)}" for kind, found in vars(rates.worksheet).items()]
     only = f" All of it only of {rates.part}." if rates.part else ""
     return f"Safety worksheet (ISO 26262-5, annex C): {', '.join(parts)}.{only}"
@@ -76,7 +76,7 @@ def write_rates(rates: FailureRates, folder: Path, title: str) -> None:
 
 
 def section(rates: FailureRates) -> dict[str, Any]:
-    """What the section of a report shows."""
+    """Returns what the section of a report shows."""
     total = rates.units["total"]
     return {
         "environment": _described(rates.environment),

@@ -271,7 +271,8 @@ def compare(
     confidence: float = 0.95,
     kind: str = "sdc1",
 ) -> dict[str, dict[str, Any]]:
-    """An effect of the same faults in two settings, by structure and weighted by population.
+    """Returns an effect of the same faults in two settings, by structure and weighted by
+    population.
 
     Returns
     -------

@@ -20,12 +20,13 @@ _HEADINGS = {"masked": "mask", "latent": "lat", "benign": "ben", "sdc1": "SDC1",
 
 
 def interval(estimate: Estimate) -> str:
-    """Share and interval in per cent."""
+    """Returns the share and interval in per cent."""
     return f"{estimate.value:.2%} ({estimate.low:.2%} to {estimate.high:.2%})"
 
 
 def fault_table(rows: Sequence[Row], title: str) -> Table:
-    """Structure by effect; the share of SDC-1 in per cent with its 95 % interval.
+    """Returns a table of structures by effect; the share of SDC-1 in per cent with its 95 %
+    interval.
 
     The last row's share is weighted by population.
     """
@@ -47,7 +48,7 @@ def fault_table(rows: Sequence[Row], title: str) -> Table:
 
 
 def compact(number: int) -> str:
-    """A count in at most five characters."""
+    """Returns a count in at most five characters."""
     # From here on three digits would be a thousand.
     if number >= 999_500:
         return f"{number / 1e6:.3g}M"
@@ -70,7 +71,9 @@ def pairs_sentence(off: Sequence[FaultResult], on: Sequence[FaultResult]) -> str
 
 
 def effects_table(summary: Summary, guard: str) -> Table:
-    """Structure by effect over whole inferences, from `fault.results.summary.summarize`."""
+    """Returns a table of structures by effect over whole inferences, from
+    `fault.results.summary.summarize`.
+    """
     headings = ("bits", "n", *(_HEADINGS[name] for name in EFFECTS), "SDC1 %")
     title = f"Effects over the whole inference, guard {guard}"
     table = plain_table(title, "structure", *(f" {name}" for name in headings))
@@ -106,7 +109,9 @@ def pairs_table(first: str, pairs: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def independent_table(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Two campaigns with faults of their own, from `base.paired.independent` by kind."""
+    """Returns a table of two campaigns with faults of their own, from `base.paired.independent` by
+    kind.
+    """
     table = plain_table(
         f"Against {name}: faults of each its own, per cent",
         "share", "structure", "there", "here", "difference", left=("structure",), gap=1,
@@ -140,7 +145,9 @@ def precision(sampling: Sampling) -> str:
 
 
 def ratio(estimate: Mapping[str, Any] | None) -> str:
-    """A ratio and its interval, or a dash; only the lower limit where there is no upper one."""
+    """Returns a ratio and its interval, or a dash; only the lower limit where there is no upper
+    one.
+    """
     if estimate is None:
         return "-"
     if estimate["high"] is None:
@@ -149,7 +156,7 @@ def ratio(estimate: Mapping[str, Any] | None) -> str:
 
 
 def percent(share: Mapping[str, float]) -> str:
-    """Share and interval of a summary in per cent, without the sign."""
+    """Returns the share and interval of a summary in per cent, without the sign."""
     low, value, high = (100 * share[name] for name in ("low", "value", "high"))
     return f"{value:.2f} ({low:.2f}-{high:.2f})"
 

@@ -115,12 +115,12 @@ class Plan:
 
     @cached_property
     def population(self) -> dict[str, int]:
-        """Faults of every structure: places of the adjacent bits times cycles."""
+        """Returns faults of every structure: places of the adjacent bits times cycles."""
         return {name: self._places(name) * self.cycles for name in self.structures}
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """Faults of every stratum."""
+        """Returns faults of every stratum."""
         return self.population if self.division is None else self.division.sizes
 
     def strata(self, structure: str) -> list[str]:
@@ -145,11 +145,11 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """All faults."""
+        """Returns all faults."""
         return sum(self.population.values())
 
     def faults(self, margin: float, confidence: float) -> int:
-        """Faults to draw for an error margin (Leveugle et al., DATE 2009).
+        """Returns how many faults to draw for an error margin (Leveugle et al., DATE 2009).
 
         Raises
         ------
@@ -177,8 +177,8 @@ class Plan:
         return need
 
     def allocate(self, count: int, minimum: int) -> dict[str, int]:
-        """Faults of each stratum: in proportion to its population, but at least the minimum, and
-        no more than there are.
+        """Returns faults of each stratum: in proportion to its population, but at least the
+        minimum, and no more than there are.
 
         Raises
         ------
@@ -206,7 +206,7 @@ class Plan:
         return frozenset(name for name, size in self.population.items() if counts.get(name) == size)
 
     def every(self, structure: str, first: int, count: int) -> list[Fault]:
-        """So many of a stratum's faults from one on, each once."""
+        """Returns so many of a stratum's faults from one on, each once."""
         places, moments = np.divmod(np.arange(first, first + count), self.cycles)
         return self._at(structure, places, moments)
 

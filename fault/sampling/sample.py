@@ -14,7 +14,8 @@ from holdfast.fault.model.space import FaultSpace
 
 
 def allocate(space: FaultSpace, count: int, minimum: int = 20) -> dict[str, int]:
-    """Faults for each structure: the minimum, and what remains of ``count`` in proportion to bits.
+    """Returns faults for each structure: the minimum, and what remains of ``count`` in proportion
+    to bits.
 
     The sum is ``count``, or what the minimum needs if that is more.
     """

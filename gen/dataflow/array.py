@@ -55,12 +55,14 @@ class SystolicArray(wiring.Component):
 
     @staticmethod
     def latency(rows: int) -> int:
-        """Cycles from ``act`` to ``sums[0]``."""
+        """Returns cycles from ``act`` to ``sums[0]``."""
         return rows - 1 + ProcessingElement.LATENCY
 
     @classmethod
     def sum_bits(cls, config: AcceleratorConfig, row: int) -> int:
-        """Width of the partial sums of a row: no wider than the products above it can need."""
+        """Returns the width of the partial sums of a row: no wider than the products above it can
+        need.
+        """
         largest = (row + 1) << (config.act_bits + config.weight_bits - 2)
         return min(config.acc_bits, largest.bit_length() + 1)
 

@@ -49,7 +49,7 @@ class Dataflow(ABC):
 
     @abstractmethod
     def connect(self, m: Module, sequencer: Sequencer, word: Value, weights: Value) -> None:
-        """Connect the units.
+        """Connects the units.
 
         Parameters
         ----------

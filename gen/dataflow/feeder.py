@@ -109,7 +109,7 @@ class Feeder(wiring.Component):
 
     @classmethod
     def weight_interval(cls, rows: int, cols: int) -> int:
-        """Least cycles between tiles with different weights."""
+        """Returns the least cycles between tiles with different weights."""
         return max(rows, cols, cls.HAZARD)
 
     def elaborate(self, platform):

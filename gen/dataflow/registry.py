@@ -12,7 +12,7 @@ DATAFLOWS: dict[str, type[Dataflow]] = {kind.name: kind for kind in (WeightStati
 
 
 def dataflow(config: AcceleratorConfig) -> type[Dataflow]:
-    """The dataflow of an accelerator.
+    """Returns the dataflow of an accelerator.
 
     Raises
     ------
@@ -27,5 +27,5 @@ def dataflow(config: AcceleratorConfig) -> type[Dataflow]:
 
 
 def latencies(config: AcceleratorConfig) -> Latencies:
-    """The latencies of an accelerator; those of its dataflow."""
+    """Returns the latencies of an accelerator; those of its dataflow."""
     return dataflow(config).latencies(config.rows, config.cols)

@@ -54,7 +54,7 @@ class WeightLoader(wiring.Component):
 
     @staticmethod
     def lead(rows: int, cols: int) -> int:
-        """Cycles from ``load_next`` to the address of the first row."""
+        """Returns cycles from ``load_next`` to the address of the first row."""
         return max(rows, cols) - 1
 
     def elaborate(self, platform):

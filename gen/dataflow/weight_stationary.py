@@ -44,13 +44,15 @@ class StationaryLatencies(Latencies):
 
     @property
     def weight_lead(self) -> int:
-        """From T of a tile's first pixel to the address of the next tile's first weight row; row r
-        is r cycles later."""
+        """Returns the cycles from T of a tile's first pixel to the address of the next tile's first
+        weight row; row r is r cycles later.
+        """
         return WeightLoader.lead(self.rows, self.cols)
 
     def interval(self, swaps: bool, chained: bool) -> int:
-        """Least cycles of a tile: whether the next one has new weights, and else whether it is one
-        pixel that is summed in a register."""
+        """Returns the least cycles of a tile: whether the next one has new weights, and else
+        whether it is one pixel that is summed in a register.
+        """
         if swaps:
             return Feeder.weight_interval(self.rows, self.cols)
         return 1 if chained else Feeder.HAZARD

@@ -52,7 +52,7 @@ class CheckedFrames:
             m.d.sync += [self.left.eq(self.left - 1), draining.eq(self.all & (self.left != 1))]
 
     def connect(self, m: Module, host, receiver, transmitter) -> None:
-        """Words to the host, bytes of both directions to the checksum."""
+        """Gives words to the host, bytes of both directions to the checksum."""
         checksum = self.checksum
         m.d.comb += [
             host.data.eq(self._carried.data),

@@ -49,7 +49,7 @@ class Protection:
     def connect(
         self, m: Module, parts: Datapath, switches: Mapping[str, Value]
     ) -> dict[str, Value]:
-        """Add its hardware to the connected units.
+        """Adds its hardware to the connected units.
 
         Returns
         -------

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 
 def less(a: Value, b: Value) -> Value:
-    """``a < b`` of two signed values of one width, as the carry of an unsigned comparison.
+    """Returns ``a < b`` of two signed values of one width, as the carry of an unsigned comparison.
 
     The sign bits change places, which spares the logic that a signed comparison has behind it.
     """

@@ -15,7 +15,7 @@ ADDED_FROM = 0x80
 
 
 def protections(config: AcceleratorConfig) -> list[type[Protection]]:
-    """The protections of an accelerator.
+    """Returns the protections of an accelerator.
 
     Raises
     ------

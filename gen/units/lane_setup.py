@@ -15,7 +15,7 @@ from .round_shift import lift, lift_bits, lifted_bits
 
 
 def channel_parameters(config: AcceleratorConfig) -> data.StructLayout:
-    """Parameters of one output channel as the host wrote them."""
+    """Returns parameters of one output channel as the host wrote them."""
     members = {"bias": signed(config.acc_bits), "shift": 6}
     if config.multiplier_bits:
         members["multiplier"] = config.multiplier_bits
@@ -25,7 +25,7 @@ def channel_parameters(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def lane_parameters(config: AcceleratorConfig) -> data.StructLayout:
-    """Parameters of one output channel, but its bias, as its requantizer uses them.
+    """Returns parameters of one output channel, but its bias, as its requantizer uses them.
 
     Everything after the shift is relative to the output's zero point. ``multiplier`` and ``shift``
     come from `lift`. ``guard_below``: the lower bound less 1; ``guard_above``: the upper bound;
@@ -43,7 +43,7 @@ def lane_parameters(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def largest_shift(config: AcceleratorConfig) -> int:
-    """Largest shift that reaches the requantizers.
+    """Returns the largest shift that reaches the requantizers.
 
     A larger one than the contract's leaves nothing of any product: with a multiplier,
     `ChannelSetup` makes that 0. Rounding ``floor`` leaves -1 of negative ones.
@@ -52,7 +52,7 @@ def largest_shift(config: AcceleratorConfig) -> int:
 
 
 def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
-    """A layer's constants as the requantizers use them.
+    """Returns a layer's constants as the requantizers use them.
 
     ``lo``, ``hi``: clamp relative to the zero point; the others: the residual add. Without a
     residual it adds the zero point alone.

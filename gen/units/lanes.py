@@ -86,7 +86,7 @@ class Lanes(wiring.Component):
 
     @classmethod
     def latency(cls, cols: int) -> int:
-        """Cycles from ``token`` to ``codes_token``."""
+        """Returns cycles from ``token`` to ``codes_token``."""
         return 1 + cls.STAGE_E + Requantizer.LATENCY + cols - 1
 
     def elaborate(self, platform):

@@ -80,7 +80,7 @@ class LaneMemory(wiring.Component):
 
     @classmethod
     def split(cls, depth: int) -> tuple[int, int]:
-        """Words of the two memories of a lane; 0 if there is only one."""
+        """Returns words of the two memories of a lane; 0 if there is only one."""
         most = 1 << (depth.bit_length() - 1)
         return (most, depth - most) if most >= cls.DEEPEST else (depth, 0)
 
@@ -142,7 +142,7 @@ class LaneMemory(wiring.Component):
 
 
 def weight_memory(config: AcceleratorConfig) -> LaneMemory:
-    """The memory of an accelerator's weights."""
+    """Returns the memory of an accelerator's weights."""
     return LaneMemory(
         config.cols, config.weight_bits, config.weight_depth, split=True, registered=True,
         words=Role.WEIGHT_WORDS, port=Role.WEIGHT_PORT,

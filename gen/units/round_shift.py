@@ -18,19 +18,20 @@ def lift_bits(multiplier_bits: int) -> int:
 
 
 def lifted_bits(multiplier_bits: int) -> int:
-    """Width of a multiplier after `lift`."""
+    """Returns the width of a multiplier after `lift`."""
     return multiplier_bits + (1 << lift_bits(multiplier_bits)) - 1
 
 
 def lift(multiplier: Value, shift: Value) -> tuple[Value, Value]:
-    """A multiplier times ``2**(2**n - 1 - s)``, s being the shift's lowest n bits, and the shift's
-    other bits; n from `lift_bits`."""
+    """Returns a multiplier times ``2**(2**n - 1 - s)``, s being the shift's lowest n bits, and the
+    shift's other bits; n from `lift_bits`.
+    """
     bits = lift_bits(len(multiplier))
     return Cat(Const(0, (1 << bits) - 1), multiplier) >> shift[:bits], shift[bits:]
 
 
 def narrow(rounding: "RoundShift", bits: int) -> Value:
-    """The integer part before rounding, saturated to signed ``bits``."""
+    """Returns the integer part before rounding, saturated to signed ``bits``."""
     rest = rounding.whole[bits - 1 :]
     fits = ~rounding.over & (rest == rounding.sign.replicate(len(rest)))
     low = Mux(fits, rounding.whole[: bits - 1], ~rounding.sign.replicate(bits - 1))

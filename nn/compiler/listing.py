@@ -13,7 +13,7 @@ from .program import Place, Program, Step
 
 
 def listing(program: Program) -> Iterator[str]:
-    """The lines of a program's listing.
+    """Returns the lines of a program's listing.
 
     Steps have one line per descriptor: the output pixels that it computes, its output tiles of
     ``cols`` channels, the reduction tiles of ``rows`` channels of each, and the words of the weight

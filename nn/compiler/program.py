@@ -34,7 +34,7 @@ class Place:
 
     @property
     def size(self) -> int:
-        """Words of the bank."""
+        """Returns words of the bank."""
         return self.height * self.width * self.words
 
     @property
@@ -83,7 +83,7 @@ class Step:
 
     @property
     def count(self) -> int:
-        """Number of its descriptors."""
+        """Returns the number of its descriptors."""
         return len(self.descriptors)
 
 
@@ -156,7 +156,7 @@ class Program:
         return slice(sum(sizes[: step.operand]), sum(sizes[: step.operand + 1]))
 
     def input_words(self, codes: NDArray[np.integer]) -> NDArray[np.int8]:
-        """The image as it lies in memory: int8 [words, lanes] from codes [C, H, W]."""
+        """Returns the image as it lies in memory: int8 [words, lanes] from codes [C, H, W]."""
         if self.packed == 1:
             return self.tensor_words(self.graph.nodes[0].name, codes)
         zero = self.graph.nodes[0].zero_point
@@ -168,7 +168,7 @@ class Program:
         return self.tensor_words(self.graph.nodes[0].name, np.concatenate(shifted))
 
     def tensor_words(self, name: str, codes: NDArray[np.integer]) -> NDArray[np.int8]:
-        """A tensor [C, H, W] as it lies in memory: int8 [words, lanes]."""
+        """Returns a tensor [C, H, W] as it lies in memory: int8 [words, lanes]."""
         place = self.places[name]
         zero = self.graph[name].zero_point
         channels = np.array(place.lanes)
@@ -177,7 +177,7 @@ class Program:
         return words.reshape(place.size, -1)
 
     def tensor_codes(self, name: str, words: NDArray[np.integer]) -> NDArray[np.int8]:
-        """A tensor [C, H, W] from the words of its place, int8 [words, lanes]."""
+        """Returns a tensor [C, H, W] from the words of its place, int8 [words, lanes]."""
         place = self.places[name]
         pixels = words.reshape(place.height * place.width, -1)
         lanes = {channel: lane for lane, channel in enumerate(place.lanes) if channel >= 0}

@@ -61,7 +61,7 @@ def find_data(path: Path | None = None) -> Path | None:
 
 
 def load_cifar10(path: Path | None = None) -> Cifar10:
-    """All of CIFAR-10.
+    """Returns all of CIFAR-10.
 
     The place may be an .npz with train_x, train_y, test_x, test_y; a folder that holds one; the
     official batches, or their archive; or the JPEG copies with their labels. Where some training
@@ -84,13 +84,13 @@ def load_cifar10(path: Path | None = None) -> Cifar10:
 
 
 def sample(images: Bytes, count: int, seed: int) -> Bytes:
-    """Up to ``count`` of the images, drawn without repetition, in their order."""
+    """Returns up to ``count`` of the images, drawn without repetition, in their order."""
     order = np.random.default_rng(seed).permutation(len(images))
     return images[np.sort(order[:count])]
 
 
 def test_images(path: Path | None = None) -> ImageSet:
-    """The best test set that loads within a second or two: exact-932 where it is at hand."""
+    """Returns the best test set that loads within a second or two: exact-932 if it is at hand."""
     place = find_data(path)
     if place is not None and os.path.isfile(place / _EXACT):
         with _npz(place / _EXACT) as file:
@@ -118,7 +118,8 @@ def download(folder: Path) -> Path:
 
 
 def generated_images(count: int, seed: int) -> ImageSet:
-    """Images with the 1/f amplitude spectrum of natural scenes, a few soft-edged shapes, colour.
+    """Returns images with the 1/f amplitude spectrum of natural scenes, a few soft-edged shapes,
+    colour.
 
     They exercise a network's full range of activations; they have no classes.
 

@@ -43,7 +43,7 @@ class ErrorModel:
         self._generators: dict[torch.device, torch.Generator] = {}
 
     def generator(self, device: torch.device) -> torch.Generator:
-        """The stream of random numbers on a device."""
+        """Returns the stream of random numbers on a device."""
         if device not in self._generators:
             self._generators[device] = torch.Generator(device).manual_seed(self.seed)
         return self._generators[device]
@@ -55,7 +55,7 @@ class ErrorModel:
         """Begins a pass of ``images`` images; elements of one image's stored tensors by name."""
 
     def weights(self, codes: Tensor, bits: int) -> Tensor:
-        """Faulty weights of a convolution. Those that change receive no gradient.
+        """Returns faulty weights of a convolution. Those that change receive no gradient.
 
         Parameters
         ----------
@@ -85,7 +85,8 @@ class ErrorModel:
         name: str = "",
         unit: Callable[[], Tensor] | None = None,
     ) -> Tensor:
-        """Faulty outputs of a convolution, batch norm folded, before its activation function.
+        """Returns faulty outputs of a convolution, batch norm folded, before its activation
+        function.
 
         Parameters
         ----------
@@ -105,7 +106,7 @@ class ErrorModel:
     def stored(
         self, name: str, values: Tensor, scale: Tensor, zero_point: int, bits: int
     ) -> Tensor:
-        """Faulty stored activations.
+        """Returns faulty stored activations.
 
         Parameters
         ----------
@@ -200,7 +201,7 @@ def replaced(values: Tensor, where: tuple[Tensor, ...], moved: Tensor) -> Tensor
 
 
 def memory_order(values: Tensor) -> Tensor:
-    """A flat view in memory order of a tensor without gaps."""
+    """Returns a flat view in memory order of a tensor without gaps."""
     return values.as_strided((values.numel(),), (1,))
 
 
@@ -232,7 +233,7 @@ def bit_masks(like: Tensor, positions: Tensor, bits: int) -> Tensor:
 
 
 def signed(codes: Tensor, bits: int) -> Tensor:
-    """The lowest bits of int64 codes as two's complement."""
+    """Returns the lowest bits of int64 codes as two's complement."""
     half = 1 << bits - 1
     return ((codes + half) & (2 * half - 1)) - half
 

@@ -35,7 +35,7 @@ _MANY = 1 << 53
 
 
 def read_calibration(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the header of a file, format included, and its arrays by name.
+    """Returns the header of a file, format included, and its arrays by name.
 
     Raises
     ------

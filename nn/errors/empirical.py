@@ -75,8 +75,8 @@ class Calibration:
         return tuple(self.bits)
 
     def chances(self, layers: Sequence[LayerWork]) -> NDArray[np.float64]:
-        """Probability that an upset of a structure, at any time of an inference, corrupts a layer,
-        [structure, layer].
+        """Returns the probability that an upset of a structure, at any time of an inference,
+        corrupts a layer, [structure, layer].
         """
         share = exposures(layers, self.array)
         rates = self.rates[:, kind_indices(layers).numpy()]
@@ -85,7 +85,7 @@ class Calibration:
     def draw(
         self, structure: Tensor, kind: Tensor, templates: Templates, generator: torch.Generator
     ) -> Tensor:
-        """A template for every pair of structure and kind of layer, int64."""
+        """Returns a template for every pair of structure and kind of layer, int64."""
         group = templates.structure * len(KINDS) + templates.kind
         sizes = torch.bincount(group, minlength=len(self.bits) * len(KINDS))
         first = sizes.cumsum(0) - sizes
@@ -103,7 +103,7 @@ class Calibration:
         templates: Templates,
         generator: torch.Generator,
     ) -> Placed:
-        """Put templates into a layer of ``shape`` (C, H, W), each at random."""
+        """Puts templates into a layer of ``shape`` (C, H, W), each at random."""
         channels, height, width = shape
         device = drawn.device
         uniform = torch.rand(
@@ -147,7 +147,7 @@ class Calibration:
         return Placed(*(part[inside] for part in placed))
 
     def save(self, path: Path) -> None:
-        """Write the file."""
+        """Writes the file."""
         header = {name: getattr(self, name) for name in HEADER}
         header |= {"format": FORMAT, "array": vars(self.array), "rates": self.rates.tolist()}
         stream = io.BytesIO()
@@ -161,7 +161,7 @@ class Calibration:
 
     @classmethod
     def load(cls, path: Path) -> "Calibration":
-        """Read a file.
+        """Reads a file.
 
         Raises
         ------

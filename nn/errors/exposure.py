@@ -81,17 +81,17 @@ class LayerWork:
         return self.kind in ("conv", "dense")
 
     def weights(self, array: ArrayShape) -> int:
-        """Words of weights that the layer reads and that matter."""
+        """Returns words of weights that the layer reads and that matter."""
         if self.has_weights:
             return self.shape[0] * self.inputs * math.prod(self.kernel)
         return self.tiles(array) * array.rows * array.cols
 
     def tiles(self, array: ArrayShape) -> int:
-        """Output tiles."""
+        """Returns output tiles."""
         return -(-self.shape[0] // array.cols)
 
     def reductions(self, array: ArrayShape) -> int:
-        """Tiles of weights for each output tile."""
+        """Returns tiles of weights for each output tile."""
         height, width = self.kernel
         least = height * width * -(-self.inputs // array.rows)
         if self.image:
@@ -108,7 +108,9 @@ class LayerWork:
 
 
 def graph_work(graph: Graph) -> list[LayerWork]:
-    """Work of an integer graph, in execution order; additions cost nothing of their own."""
+    """Returns the work of an integer graph, in execution order; additions cost nothing of their
+    own.
+    """
     image = graph.nodes[0].name
     return [
         _work(node.name, node, node.shape, node.fan_in, image in node.inputs)
@@ -138,7 +140,7 @@ def _work(
 
 
 def exposures(layers: Sequence[LayerWork], array: ArrayShape) -> dict[str, NDArray[np.float64]]:
-    """Exposure of every structure, float64 [layer]."""
+    """Returns the exposure of every structure, float64 [layer]."""
     times = np.array([layer.cycles(array) + _OVERHEAD for layer in layers], float)
     ends = times.cumsum()
     total = ends[-1]

@@ -22,7 +22,7 @@ from .base import ErrorModel
 
 
 def stored_sizes(graph: Graph) -> dict[str, int]:
-    """Stored activations of one image by node, without image and logits."""
+    """Returns stored activations of one image by node, without image and logits."""
     return {node.name: math.prod(node.shape) for node in graph.nodes[:-1] if node.stored}
 
 
@@ -32,7 +32,7 @@ def strikes_weights(faults: ErrorModel) -> bool:
 
 
 def faulty_logits(golden: Golden, codes: Tensor, faults: ErrorModel, batch: int = 100) -> Tensor:
-    """Codes of the last node under a fault model, int8 [N, classes].
+    """Returns codes of the last node under a fault model, int8 [N, classes].
 
     Every image has activation faults of its own, and every batch weight faults of its own.
 

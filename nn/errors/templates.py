@@ -57,7 +57,7 @@ class Templates:
         return key, self.change[codes][order].long()
 
     def changed(self, which: Tensor, codes: Tensor) -> Tensor:
-        """Codes, not clamped, that templates of codes make of others.
+        """Returns codes, not clamped, that templates of codes make of others.
 
         Parameters
         ----------
@@ -72,8 +72,8 @@ class Templates:
         return codes + changes[torch.where(nearer, above, below)]
 
     def described(self, structure: int, kind: int) -> tuple[list[float], float]:
-        """Shares of :data:`SHAPES` among a structure's templates, and the median magnitude of what
-        changes in sums; empty without templates.
+        """Returns shares of :data:`SHAPES` among a structure's templates, and the median magnitude
+        of what changes in sums; empty without templates.
         """
         chosen = ((self.structure == structure) & (self.kind == kind)).nonzero().flatten()
         counts, changes = [0] * len(SHAPES), []
@@ -89,7 +89,7 @@ class Templates:
         return shares, float(torch.cat(changes).median()) if changes else 0.0
 
     def to(self, device: torch.device) -> "Templates":
-        """On another device."""
+        """Returns the same on another device."""
         return Templates(**{name: value.to(device) for name, value in self.arrays().items()})
 
     def arrays(self) -> dict[str, Tensor]:

@@ -120,20 +120,20 @@ class Golden:
         return result
 
     def logits(self, codes: Tensor, batch: int = 100) -> Tensor:
-        """Codes of the last node, int8 [N, classes], computed in batches."""
+        """Returns codes of the last node, int8 [N, classes], computed in batches."""
         last = self.graph.nodes[-1].name
         parts = [self.run(part, {last}).outputs[last].flatten(1) for part in codes.split(batch)]
         return torch.cat(parts)
 
     def sums(self, node: ConvNode | AvgPoolNode, x: Tensor) -> Tensor:
-        """acc of the contract, or an average pooling's sum of codes without their zero point,
-        int64 [N, C, H, W], of codes behind the input guard.
+        """Returns acc of the contract, or an average pooling's sum of codes without their zero
+        point, int64 [N, C, H, W], of codes behind the input guard.
         """
         zero_point = self._nodes[node.inputs[0]].zero_point
         return node.sums(x, zero_point, *self._weights.get(node.name, ())).to(torch.int64)
 
     def before_guard(self, node: ConvNode | AvgPoolNode, x: Tensor) -> Tensor:
-        """v of the contract, before output guard and clamp, int64 [N, C, H, W]."""
+        """Returns v of the contract, before output guard and clamp, int64 [N, C, H, W]."""
         v = self.sums(node, x).mul_(_per_channel(node.multiplier))
         return self.rounded(v, _per_channel(node.shift)).add_(node.zero_point)
 
@@ -142,7 +142,7 @@ class Golden:
         return round_shift(v, torch.as_tensor(shift), self.graph.rounding)
 
     def admitted(self, node: ConvNode, x: Tensor, result: GoldenOutputs) -> Tensor:
-        """Input codes behind the input guard, whose violations go into ``result``."""
+        """Returns input codes behind the input guard, whose violations go into ``result``."""
         if self.input_guard is None:
             return x
         inside = x.clamp(node.input_lo, node.input_hi)
@@ -152,7 +152,7 @@ class Golden:
         return inside.to(torch.int8)
 
     def finished(self, node: ConvNode | AvgPoolNode, v: Tensor, result: GoldenOutputs) -> Tensor:
-        """Output codes of v, behind output guard and clamp."""
+        """Returns output codes of v, behind output guard and clamp."""
         bounds = self._bounds(node)
         if bounds is not None:
             widest = 1 << self.graph.act_bits + 7
@@ -223,7 +223,7 @@ def classes(logits: Tensor) -> Tensor:
 
 
 def confidences(graph: Graph, logits: Tensor) -> Tensor:
-    """Softmax of the dequantized codes [N, classes], in float64."""
+    """Returns the softmax of the dequantized codes [N, classes], in float64."""
     last = graph.nodes[-1]
     return torch.softmax((logits.to(torch.float64) - last.zero_point) * last.scale, 1)
 

@@ -98,21 +98,21 @@ class Graph:
         raise ModelError(f"network {self.network} has no layer {shown(name)}; it has {known}.")
 
     def weighted(self) -> Iterator[ConvNode]:
-        """The convolutions and dense layers, in execution order."""
+        """Returns the convolutions and dense layers, in execution order."""
         return (node for node in self.nodes if isinstance(node, ConvNode))
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one inference."""
+        """Returns multiply-accumulates of one inference."""
         return sum(node.macs for node in self.nodes)
 
     @property
     def codes(self) -> tuple[int, int]:
-        """Lowest and highest activation code."""
+        """Returns the lowest and highest activation code."""
         return -(1 << self.act_bits - 1), (1 << self.act_bits - 1) - 1
 
     def accumulator_bits(self, node: ConvNode) -> int:
-        """Accumulator width that this layer needs, in bits."""
+        """Returns the accumulator width that this layer needs, in bits."""
         return accumulator_bits(node, self.act_bits)
 
     def validate(self) -> None:

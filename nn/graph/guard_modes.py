@@ -48,7 +48,7 @@ class GuardSettings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "GuardSettings":
-        """Settings from their `values`."""
+        """Returns settings from their `values`."""
         return cls(**values)
 
     @property
@@ -79,11 +79,11 @@ class GuardSettings:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Every setting by name; the mode only if there is one."""
+        """Returns every setting by name; the mode only if there is one."""
         return {name: value for name, value in asdict(self).items() if name != "mode" or value}
 
     def golden(self, graph: Graph) -> "Golden":
-        """The golden model with this protection."""
+        """Returns the golden model with this protection."""
         from .golden import Golden
 
         if self.protection and self.protection.name in GOLDEN_SIDES:
@@ -153,7 +153,7 @@ def check_guard(config: AcceleratorConfig, guard: GuardSettings) -> None:
 
 
 def named_guard(name: str | None, config: AcceleratorConfig) -> GuardSettings:
-    """A setting by its name; without one what the accelerator has, of two ``bound``.
+    """Returns a setting by its name; without one what the accelerator has, of two ``bound``.
 
     Raises
     ------
@@ -169,5 +169,5 @@ def named_guard(name: str | None, config: AcceleratorConfig) -> GuardSettings:
 
 
 def guard_name(guard: GuardSettings) -> str:
-    """A setting's name."""
+    """Returns a setting's name."""
     return next(name for name, known in GUARDS.items() if known == guard)

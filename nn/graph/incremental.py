@@ -85,7 +85,7 @@ class Incremental:
         self._layers: dict[str, tuple[OutputPixels, Ints]] = {}
 
     def rows(self, name: str) -> Codes:
-        """Golden codes of a node, pixels first, int8 [H * W, C]."""
+        """Returns golden codes of a node, pixels first, int8 [H * W, C]."""
         if name not in self._rows:
             codes = self._reference.outputs[name][0].numpy()
             self._rows[name] = np.ascontiguousarray(codes.reshape(len(codes), -1).T)

@@ -83,7 +83,7 @@ class OutputPixels:
         )  # fmt: skip
 
     def admit(self, codes: Codes) -> Codes:
-        """Codes, pixels first, behind the input guard."""
+        """Returns codes, pixels first, behind the input guard."""
         node, guard = self._node, self._golden.input_guard
         if guard is None or not isinstance(node, ConvNode):
             return codes

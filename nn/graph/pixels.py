@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def image_codes(images: "NDArray[np.uint8] | Tensor", act_bits: int) -> "Tensor":
-    """Codes of pixels, int8, same shape; black is the zero point -2^(act_bits - 1)."""
+    """Returns codes of pixels, int8, same shape; black is the zero point -2^(act_bits - 1)."""
     import torch
 
     pixels = torch.as_tensor(images).to(torch.int32)

@@ -13,7 +13,7 @@ _FOLDER = Path(__file__).parents[1] / "models"
 
 
 def shipped() -> dict[str, Path]:
-    """Name and file of every shipped network."""
+    """Returns the name and file of every shipped network."""
     return {path.stem: path for path in sorted(_FOLDER.glob("*.safetensors"))}
 
 

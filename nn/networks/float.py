@@ -12,7 +12,7 @@ from .spec import LayerSpec, Network, Shape, weighted
 
 
 def activate(layer: LayerSpec, x: Tensor) -> Tensor:
-    """The layer's activation function, in place."""
+    """Applies the layer's activation function, in place."""
     if layer.activation == "relu":
         return F.relu(x, inplace=True)
     return F.relu6(x, inplace=True) if layer.activation == "relu6" else x
@@ -29,7 +29,9 @@ def shifted(layer: LayerSpec, x: Tensor) -> Tensor:
 
 
 def affine(module: nn.Module) -> tuple[Tensor, Tensor]:
-    """Gain and offset, float64 [C_out], of the batch norm or bias of a layer, for evaluation."""
+    """Returns gain and offset, float64 [C_out], of the batch norm or bias of a layer, for
+    evaluation.
+    """
     if hasattr(module, "bn"):
         bn = module.bn
         gain = bn.weight.double() / torch.sqrt(bn.running_var.double() + bn.eps)
@@ -74,7 +76,7 @@ class FloatNetwork(nn.Module):
         return self.tensors(pixels)[self.spec.layers[-1].name].flatten(1)
 
     def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Every tensor of a forward pass, by layer."""
+        """Returns every tensor of a forward pass, by layer."""
         values = {"image": pixels}
         for layer in self.spec.layers:
             inputs = [values[name] for name in layer.inputs]

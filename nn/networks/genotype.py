@@ -33,7 +33,7 @@ def cell_network(
     cells: int = 8,
     image: tuple[int, int, int] = (3, 32, 32),
 ) -> Network:
-    """Stem, cells, average over the map, dense layer to 10 classes.
+    """Returns stem, cells, average over the map, dense layer to 10 classes.
 
     The cells after a third and two thirds have stride 2 and twice the channels. Every cell takes
     its inputs through a ReLU, a 3x3 convolution and batch norm.

@@ -19,7 +19,8 @@ def network_names() -> list[str]:
 
 
 def network(name: str) -> Network:
-    """The network of that name; ``resnet18_w0.125`` has an eighth of the channels of ``resnet18``.
+    """Returns the network of that name; ``resnet18_w0.125`` has an eighth of the channels of
+    ``resnet18``.
 
     Raises
     ------

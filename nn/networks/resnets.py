@@ -35,15 +35,19 @@ def _subsample(net: Network, name: str, source: str, channels: int) -> str:
 
 
 def resnet8() -> Network:
-    """MLPerf Tiny image classification (Banbury et al. 2021), shortcuts normalized as well."""
+    """Returns the network of MLPerf Tiny image classification (Banbury et al. 2021), shortcuts
+    normalized as well.
+    """
     return _residual("resnet8", (16, 32, 64), 1, _project)
 
 
 def resnet20() -> Network:
-    """He et al. 2016, section 4.2, option A."""
+    """Returns a network of He et al. 2016, section 4.2, option A."""
     return _residual("resnet20", (16, 32, 64), 3, _subsample)
 
 
 def resnet18() -> Network:
-    """He et al. 2016, four stages of 64 to 512 channels at 32x32; FTT-NAS calls it ResNet-20."""
+    """Returns a network of He et al. 2016, four stages of 64 to 512 channels at 32x32; FTT-NAS
+    calls it ResNet-20.
+    """
     return _residual("resnet18", (64, 128, 256, 512), 2, _project)

@@ -36,7 +36,7 @@ class Network:
         offset: int = 0,
         norm: str = "batch",
     ) -> str:
-        """Convolution; padded so that stride 1 keeps height and width."""
+        """Adds a convolution; padded so that stride 1 keeps height and width."""
         if padding is None:
             padding = dilation * (kernel // 2)
         return self.append(
@@ -57,31 +57,35 @@ class Network:
         )
 
     def dense(self, name: str, source: str, channels: int, activation: str = "none") -> str:
-        """Fully connected over the whole input map."""
+        """Adds a dense layer over the whole input map."""
         return self.append(
             LayerSpec(name, "dense", (source,), channels, activation=activation, norm="bias")
         )
 
     def add(self, name: str, a: str, b: str, activation: str = "relu") -> str:
-        """Sum of two maps of equal shape."""
+        """Adds the sum of two maps of equal shape."""
         return self.append(LayerSpec(name, "add", (a, b), activation=activation))
 
     def pool(
         self, op: str, name: str, source: str, kernel: int, stride: int, padding: int = 0
     ) -> str:
-        """``avgpool`` or ``maxpool``."""
+        """Adds an ``avgpool`` or ``maxpool``."""
         return self.append(LayerSpec(name, op, (source,), 0, kernel, stride, padding))
 
     def relu(self, name: str, source: str, activation: str = "relu") -> str:
-        """ReLU or ReLU6 standing alone: the average of one pixel, with an encoding of its own."""
+        """Adds a ReLU or ReLU6 standing alone: the average of one pixel, with an encoding of its
+        own.
+        """
         return self.append(LayerSpec(name, "avgpool", (source,), activation=activation))
 
     def shortcut(self, name: str, source: str, channels: int, stride: int) -> str:
-        """ResNet option A: every stride-th pixel, new channels zero and at the end."""
+        """Adds a shortcut of ResNet option A: every stride-th pixel, new channels zero and at the
+        end.
+        """
         return self.append(LayerSpec(name, "shortcut", (source,), channels, stride=stride))
 
     def concat(self, name: str, *sources: str) -> str:
-        """The channels of all sources, one after the other."""
+        """Adds a concatenation: the channels of all sources, one after the other."""
         return self.append(LayerSpec(name, "concat", sources))
 
     def append(self, layer: LayerSpec) -> str:
@@ -90,7 +94,7 @@ class Network:
         return layer.name
 
     def shapes(self) -> dict[str, Shape]:
-        """Shape (C, H, W) of every tensor, ``image`` included."""
+        """Returns the shape (C, H, W) of every tensor, ``image`` included."""
         shapes: dict[str, Shape] = {"image": self.input_shape}
         for layer in self.layers:
             shapes[layer.name] = operator(layer).output_shape(
@@ -100,12 +104,13 @@ class Network:
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
+        """Returns the number of classes."""
         return self.layers[-1].channels
 
 
 def narrowed(spec: Network, width: float) -> Network:
-    """The network with ``width`` times the channels in every layer but the last, at least one.
+    """Returns the network with ``width`` times the channels in every layer but the last, at least
+    one.
 
     Halves are rounded up. The name says the width.
 
@@ -160,7 +165,7 @@ class TensorGroup:
 
 
 def tensor_groups(spec: Network) -> dict[str, TensorGroup]:
-    """The group of every tensor, ``image`` included.
+    """Returns the group of every tensor, ``image`` included.
 
     What passes its inputs' encoding on, such as max pooling, belongs to their group.
     """
@@ -183,5 +188,5 @@ def tensor_groups(spec: Network) -> dict[str, TensorGroup]:
 
 
 def weighted(spec: Network) -> Iterator[LayerSpec]:
-    """The convolutions and dense layers, in execution order."""
+    """Returns the convolutions and dense layers, in execution order."""
     return (layer for layer in spec.layers if operator(layer).weighted)

@@ -185,7 +185,8 @@ class ConvNode(Node):
         return torch.from_numpy(self.weight).to(dtype), torch.from_numpy(self.bias).to(dtype)
 
     def sums(self, x: Tensor, zero_point: int, weight: Tensor, bias: Tensor) -> Tensor:
-        """Accumulator values, [N, C_out, H, W], whole numbers in the float type of ``weight``.
+        """Returns accumulator values, [N, C_out, H, W], whole numbers in the float type of
+        ``weight``.
 
         PyTorch asks oneDNN for its direct algorithm, and computes float64 as a matrix product;
         only NNPACK would use Winograd's, whose intermediate values are not exact.
@@ -215,7 +216,7 @@ def accumulator_bits(node: ConvNode, act_bits: int) -> int:
 
 
 def accumulator_bound(node: ConvNode, act_bits: int) -> Integers:
-    """Largest magnitude of the accumulator in each channel, int64 [C_out]."""
+    """Returns the largest magnitude of the accumulator in each channel, int64 [C_out]."""
     magnitude = np.abs(node.weight.astype(np.int16)).sum((1, 2, 3), np.int64)
     bound: Integers = np.abs(node.bias) + (magnitude << (act_bits - 1))
     return bound

@@ -120,7 +120,9 @@ class Node:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one inference; only convolutions and dense layers have any."""
+        """Returns multiply-accumulates of one inference; only convolutions and dense layers have
+        any.
+        """
         return 0
 
     @property
@@ -161,12 +163,12 @@ class Lowering:
 
     @property
     def scale(self) -> float:
-        """Scale of the output."""
+        """Returns the scale of the output."""
         return self.encoding.scale
 
     @property
     def codes(self) -> tuple[int, int]:
-        """Lowest and highest activation code."""
+        """Returns the lowest and highest activation code."""
         return -(1 << self.act_bits - 1), (1 << self.act_bits - 1) - 1
 
     def node(self, kind: type[Node], **more: Any) -> Node:

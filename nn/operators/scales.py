@@ -43,7 +43,8 @@ def image_encoding(act_bits: int) -> Encoding:
 
 
 def quantize_multiplier(factor: float, bits: int) -> tuple[int, int]:
-    """Multiplier in [2^(bits - 1), 2^bits) and shift with factor = multiplier / 2^shift, nearly.
+    """Returns the multiplier in [2^(bits - 1), 2^bits) and shift with factor = multiplier /
+    2^shift, nearly.
 
     A factor too small for any code to change is (0, 0); with bits = 0 the multiplier is 1.
 

@@ -9,7 +9,7 @@ from .node import Golden, GoldenOutputs, Graph, Node, Tensor
 
 @dataclass(kw_only=True)
 class ShortcutNode(Node):
-    """ResNet option A: every stride-th pixel; new channels at the end hold the zero point."""
+    """Copies every stride-th pixel (ResNet option A); new channels are the zero point."""
 
     op = "shortcut"
     passes_encoding = True

@@ -45,7 +45,7 @@ def best_clip(values: Tensor, levels: int) -> Tensor:
 def clips(
     spec: Network, tensors: Mapping[str, Tensor], act_bits: int, method: str = "percentile"
 ) -> dict[str, float]:
-    """The largest real value that each group of tensors stores, by the group's key.
+    """Returns the largest real value that each group of tensors stores, by the group's key.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def clips(
 def clips_on(
     net: FloatNetwork, images: NDArray[np.uint8], act_bits: int, method: str = "percentile"
 ) -> dict[str, float]:
-    """:func:`clips` of what a network computes from images, uint8 [N, C, H, W]."""
+    """Returns :func:`clips` of what a network computes from images, uint8 [N, C, H, W]."""
     tensors = net.eval().tensors(torch.from_numpy(images).float() / 255)
     return clips(net.spec, tensors, act_bits, method)
 

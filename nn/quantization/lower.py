@@ -19,7 +19,7 @@ def integer_graph(
     multiplier_bits: int = 16,
     rounding: str = "half_up",
 ) -> Graph:
-    """The integer graph of a network; its guard bounds are open (see guard_bounds.py).
+    """Returns the integer graph of a network; its guard bounds are open (see guard_bounds.py).
 
     Parameters
     ----------

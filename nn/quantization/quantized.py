@@ -140,7 +140,7 @@ class QuantizedNetwork(nn.Module):
         return self.tensors(pixels, faults)[self.spec.layers[-1].name].flatten(1)
 
     def tensors(self, pixels: Tensor, faults: ErrorModel | None = None) -> dict[str, Tensor]:
-        """Every tensor of a forward pass, by layer, ``image`` included."""
+        """Returns every tensor of a forward pass, by layer, ``image`` included."""
         if faults is not None:
             faults.bind(self.spec)
             faults.start(self.stored_sizes(), len(pixels), self.act_bits, pixels.device)
@@ -180,7 +180,7 @@ class QuantizedNetwork(nn.Module):
         return values
 
     def stored_sizes(self) -> dict[str, int]:
-        """Stored activations of one image by layer, without image and logits."""
+        """Returns stored activations of one image by layer, without image and logits."""
         shapes = self.spec.shapes()
         return {
             layer.name: math.prod(shapes[layer.name])
@@ -278,12 +278,13 @@ class QuantizedNetwork(nn.Module):
         return -(1 << self.act_bits - 1) if group.non_negative else 0
 
     def scale_parameters(self) -> list[nn.Parameter]:
-        """The learnt scales of the activations."""
+        """Returns the learnt scales of the activations."""
         return [] if self.power_of_two else list(self.quantizers.parameters())
 
     @torch.no_grad()
     def integer_graph(self) -> Graph:
-        """The network in integers, batch norm folded; guard bounds that are not learnt are open.
+        """Returns the network in integers, batch norm folded; guard bounds that are not learnt are
+        open.
 
         Raises
         ------
@@ -365,7 +366,7 @@ def fake_quantized(
     scales: str = SCALES[0],
     granularity: str = GRANULARITIES[0],
 ) -> QuantizedNetwork:
-    """The fake-quantized form of a trained network, with its weights.
+    """Returns the fake-quantized form of a trained network, with its weights.
 
     Parameters
     ----------

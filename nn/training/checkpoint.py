@@ -16,7 +16,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write plain data and tensors; raises as :func:`base.files.write_atomically`."""
+    """Writes plain data and tensors; raises as :func:`base.files.write_atomically`."""
     stream = io.BytesIO()
     torch.save(content, stream)
     # An archive ends with the length of its comment, 0 as PyTorch writes it.
@@ -25,7 +25,7 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return what :func:`write_checkpoint` wrote, not a bit of it changed.
+    """Returns what :func:`write_checkpoint` wrote, not a bit of it changed.
 
     Raises
     ------

@@ -28,7 +28,7 @@ class Accuracy:
     high: float
 
     def as_json(self) -> dict[str, object]:
-        """The fields, rounded to a hundredth of a per cent."""
+        """Returns the fields, rounded to a hundredth of a per cent."""
         return {
             name: round(value, 2) if isinstance(value, float) else value
             for name, value in asdict(self).items()

@@ -255,7 +255,7 @@ class _Bench:
 
 
 def interval(hits: list[int], images: int) -> tuple[float, float, float]:
-    """Mean accuracy over repeats, with its 95 % interval, in per cent.
+    """Returns the mean accuracy over repeats, with its 95 % interval, in per cent.
 
     The interval is Student's over the repeats; of a single repeat it is that of its images.
     """
@@ -268,7 +268,8 @@ def interval(hits: list[int], images: int) -> tuple[float, float, float]:
 
 
 def gain(hits: list[int], clean: list[int], images: int) -> tuple[float, float, float] | None:
-    """Mean of what a training adds to clean training's accuracy, with its 95 % interval, in points.
+    """Returns the mean of what a training adds to clean training's accuracy, with its 95 %
+    interval, in points.
 
     Repeats are paired: a repeat's trainings start from the same weights and meet the same draws of
     faults. The interval is Student's over the differences; of a single repeat there is none.

@@ -67,7 +67,7 @@ class Study:
     granularity: str = GRANULARITIES[0]
 
     def model(self, spec: Network, name: str, rate: float, seed: int = 0) -> ErrorModel:
-        """The fault model of that name for a network."""
+        """Returns the fault model of that name for a network."""
         if name == "mibb" and self.released_code:
             spared = spared_by_released_code(spec)
             return MacBitBias(rate, seed, rounded_rate=True, bound="largest", spared=spared)
@@ -96,7 +96,7 @@ class Study:
         return f"{training} {self.rates[training]:g}{artefacts}"
 
     def passes(self, training: str) -> int:
-        """Images that pass through the network in a training."""
+        """Returns images that pass through the network in a training."""
         plan = self.plan("", training, 0)
         return plan.epochs * self.epoch_images * (2 if training in self.rates else 1)
 
@@ -132,7 +132,7 @@ class Trainings:
         return net
 
     def quantized(self, training: str) -> QuantizedNetwork:
-        """The network after a training, clean or under faults."""
+        """Returns the network after a training, clean or under faults."""
         source = self._float()
         images = sample(self.cifar.train.images, 256, self.seed)
         clips = clips_on(source, images, BITS)
@@ -173,6 +173,6 @@ class Trainings:
         )
 
     def file(self, training: str) -> Path:
-        """The checkpoint of a training."""
+        """Returns the checkpoint of a training."""
         key = self.key(training)
         return self.folder / f"{self.spec.name}_s{self.seed}_{training}_{key}.pt"

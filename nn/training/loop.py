@@ -64,7 +64,7 @@ class Plan:
 
 
 def image_digest(images: ImageSet) -> str:
-    """Name of a set, and a digest of its images and labels."""
+    """Returns the name of a set, and a digest of its images and labels."""
     assert images.labels is not None
     found = hashlib.sha256(images.images.tobytes())
     found.update(images.labels.tobytes())
@@ -72,7 +72,7 @@ def image_digest(images: ImageSet) -> str:
 
 
 def weight_digest(net: nn.Module) -> str:
-    """Digest of a network's parameters and statistics."""
+    """Returns the digest of a network's parameters and statistics."""
     found = hashlib.sha256()
     for value in net.state_dict().values():
         found.update(value.numpy().tobytes())
@@ -80,7 +80,7 @@ def weight_digest(net: nn.Module) -> str:
 
 
 def learning_rate(plan: Plan, step: int, steps: int) -> float:
-    """A linear rise from a twentieth of the peak, then half a cosine down to zero."""
+    """Returns a linear rise from a twentieth of the peak, then half a cosine down to zero."""
     rise = plan.warm_up * steps
     if step < rise:
         return plan.learning_rate * (0.05 + 0.95 * step / rise)

@@ -38,7 +38,7 @@ class FlipFlops:
         ]
 
     def read(self) -> Values:
-        """Every value; wide registers as binary text."""
+        """Returns every value; wide registers as binary text."""
         return [get() for get in self._getters]
 
     def write(self, old: Values, values: Values) -> None:
@@ -69,13 +69,13 @@ class Memories:
         return list(self._shapes)
 
     def read(self, name: str) -> Values:
-        """Every word of a memory."""
+        """Returns every word of a memory."""
         if self._shapes[name].width <= _LONG:
             return [word.get_signal_val_long() for word in self._handles(name)]
         return [word.get_signal_val_binstr() for word in self._handles(name)]
 
     def snapshot(self, names: Iterable[str]) -> Contents:
-        """Every word of some memories."""
+        """Returns every word of some memories."""
         return {name: self.read(name) for name in names}
 
     def restore(self, present: Mapping[str, Values], wanted: Mapping[str, Values]) -> None:
@@ -85,7 +85,7 @@ class Memories:
                 self.write(name, address, value)
 
     def write(self, name: str, address: int, value: int | str) -> None:
-        """Write a word, given as :meth:`read` returns it."""
+        """Writes a word, given as :meth:`read` returns it."""
         word = self._handles(name)[address]
         if isinstance(value, str):
             word.set_signal_val_binstr(_NO_DELAY, value)

@@ -98,7 +98,7 @@ def compile_model(netlist: Netlist, folder: Path) -> list[Path]:
 
 
 def storage_members(folder: Path) -> dict[str, str]:
-    """C++ member of every port and state item in the root class, by Verilog name."""
+    """Returns the C++ member of every port and state item in the root class, by Verilog name."""
     header = "Vmodel___024root.h"
     known = {"Vmodel.h", "Vmodel__Syms.h", "Vmodel__pch.h", header}
     others = {path.name for path in folder.glob("Vmodel*.h")} - known
@@ -137,7 +137,7 @@ def _harness(netlist: Netlist, members: dict[str, str], direct: bool) -> str:
 
 
 def processor() -> str:
-    """The machine that -march=native means."""
+    """Returns the machine that -march=native means."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

@@ -54,7 +54,7 @@ class _Entry(ctypes.Structure):
 
 
 class CompiledModel:
-    """A running instance of a netlist.
+    """Runs an instance of a netlist.
 
     Parameters
     ----------
@@ -185,7 +185,9 @@ class CompiledModel:
         self.write(name, self.read(name, index) ^ (1 << bit), index)
 
     def read_memory(self, name: str) -> NDArray[np.unsignedinteger]:
-        """A copy of a memory: one element per word, or one row of 32-bit parts, lowest first."""
+        """Returns a copy of a memory: one element per word, or one row of 32-bit parts, lowest
+        first.
+        """
         self._check_state(name, 0)
         return self._views[name].copy()
 
@@ -206,7 +208,7 @@ class CompiledModel:
         self._unsettled = True
 
     def snapshot(self) -> "Snapshot":
-        """The whole state, inputs and outputs included."""
+        """Returns the whole state, inputs and outputs included."""
         self._refresh()
         return Snapshot(self._root.copy(), self.cycles)
 

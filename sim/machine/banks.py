@@ -18,7 +18,7 @@ Codes = NDArray[np.int8]
 
 
 def banks_before(program: Program, step: Step, golden: Mapping[str, Codes]) -> Codes:
-    """The banks when a step starts, after an inference from zeroed memories.
+    """Returns the banks when a step starts, after an inference from zeroed memories.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def banks_before(program: Program, step: Step, golden: Mapping[str, Codes]) -> C
 
 
 def store(program: Program, step: Step, golden: Mapping[str, Codes], banks: Codes) -> None:
-    """Put what a step computes into the banks."""
+    """Puts what a step computes into the banks."""
     place = program.places[step.target]
     words = program.tensor_words(step.target, golden[step.target])
     pixels = words.reshape(place.height * place.width, -1)
@@ -53,7 +53,7 @@ def written(program: Program, step: Step) -> slice:
 
 
 def tensor(program: Program, name: str, banks: Codes) -> Codes:
-    """Codes [C, H, W] of a stored tensor; of a packed image, its words as they lie."""
+    """Returns codes [C, H, W] of a stored tensor; of a packed image, its words as they lie."""
     place = program.places[name]
     words = banks[place.bank, place.base : place.base + place.size]
     return program.tensor_codes(name, words)
@@ -68,7 +68,7 @@ def words_of(
 
 
 def banks_of(netlist: Netlist, config: AcceleratorConfig, words: Mapping[str, ArrayLike]) -> Codes:
-    """Inverse of `words_of`; other memories are left aside."""
+    """Returns the inverse of `words_of`; other memories are left aside."""
     banks = np.zeros((config.act_banks, config.act_depth, config.word_lanes), np.int64)
     for name, bank, lane in _lanes(netlist):
         banks[bank, :, lane] = words[name]
@@ -83,7 +83,7 @@ def _lanes(netlist: Netlist) -> Iterator[tuple[str, int, int]]:
 
 
 def signed(codes: NDArray[np.int64], bits: int) -> Codes:
-    """Codes of some bits as integers."""
+    """Returns codes of some bits as integers."""
     return ((codes ^ 1 << bits - 1) - (1 << bits - 1)).astype(np.int8)
 
 

@@ -91,7 +91,7 @@ class LayerValues:
 
     @cached_property
     def banks(self) -> NDArray[np.int8]:
-        """Activation memories when the step starts."""
+        """Returns activation memories when the step starts."""
         return banks_before(self.program, self.run.step, self._golden)
 
     @cached_property
@@ -111,7 +111,7 @@ class LayerValues:
         return result
 
     def admit(self, codes: Ints) -> tuple[Ints, Ints]:
-        """Codes behind the input guard, and how many values it replaced in each (0 or 1)."""
+        """Returns codes behind the input guard, and how many it replaced in each (0 or 1)."""
         if not self.guard.input:
             return codes, np.zeros_like(codes)
         descriptor = self.run.descriptor
@@ -121,7 +121,7 @@ class LayerValues:
 
     @cached_property
     def weights(self) -> NDArray[np.int8]:
-        """int8 [loaded tile, row, column]."""
+        """Returns the weights, int8 [loaded tile, row, column]."""
         _, words = self.run.weight_reads
         chunk = self.program.chunks[0]
         rows = words[:, None] + np.arange(self.config.rows) - chunk.weight_base
@@ -138,7 +138,7 @@ class LayerValues:
 
     @cached_property
     def parameters(self) -> Parameters:
-        """[output_tile, column]."""
+        """Returns the parameters, [output_tile, column]."""
         cfg, run = self.config, self.run
         chunk = self.program.chunks[0]
         first = run.descriptor.param_base - chunk.param_base
@@ -147,7 +147,7 @@ class LayerValues:
         return Parameters(cfg.acc_bits, cfg.multiplier_bits, cfg.guard_bits, slots)
 
     def residual(self, points: Points) -> Ints:
-        """Residual codes."""
+        """Returns residual codes."""
         run = self.run
         output_tile, pixel, col = points
         words, lanes = run.residuals
@@ -225,7 +225,7 @@ class LayerValues:
         parameters: Parameters | None = None,
         residual: Ints | None = None,
     ) -> tuple[Ints, Ints]:
-        """Output codes of totals, and whether the output guard replaced them.
+        """Returns output codes of totals, and whether the output guard replaced them.
 
         Parameters
         ----------
@@ -239,13 +239,13 @@ class LayerValues:
 
 
 def signed(value: int, bits: int) -> int:
-    """The lowest bits of a word as a signed code."""
+    """Returns the lowest bits of a word as a signed code."""
     half = 1 << bits - 1
     return (value + half & (1 << bits) - 1) - half
 
 
 def wrap(values: Ints, bits: int) -> Ints:
-    """Modulo 2**bits, signed."""
+    """Returns a value modulo 2**bits, signed."""
     half = 1 << bits - 1
     return (values + half & (1 << bits) - 1) - half
 

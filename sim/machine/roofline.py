@@ -58,7 +58,7 @@ class Roofline:
 
 
 def roofline(program: Program, step: Step, spent: Mapping[str, int]) -> Roofline:
-    """A layer's cycles from its counters.
+    """Returns a layer's cycles from its counters.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def roofline(program: Program, step: Step, spent: Mapping[str, int]) -> Roofline
 
 
 def total(layers: Iterable[Roofline]) -> Roofline:
-    """The sum of layers."""
+    """Returns the sum of layers."""
     parts = list(layers)
     return Roofline(
         name="total",

@@ -63,5 +63,5 @@ class Schedule:
         self._fetches = [run.fetch for run in self.runs]
 
     def at(self, cycle: int) -> DescriptorTimeline:
-        """The descriptor that runs in a cycle; before the first is fetched, the first."""
+        """Returns the descriptor that runs in a cycle; before the first is fetched, the first."""
         return self.runs[max(0, bisect_right(self._fetches, cycle) - 1)]

@@ -143,8 +143,8 @@ class DescriptorTimeline(ABC):
     def input_reads(
         self, words: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Every read of some words of the input bank, padding left out: the word's position in
-        ``words``, tile and pixel.
+        """Returns every read of some words of the input bank, padding left out: the word's position
+        in ``words``, tile and pixel.
         """
         read, flat = self._readers
         low, high = np.searchsorted(read, words), np.searchsorted(read, words, side="right")
@@ -198,7 +198,7 @@ class DescriptorTimeline(ABC):
 
     @cached_property
     def finish(self) -> NDArray[np.int64]:
-        """T of pixel 0 of each output tile's last reduction, [output_tile]."""
+        """Returns T of pixel 0 of each output tile's last reduction, [output_tile]."""
         return self.start[self.reductions - 1 :: self.reductions]
 
     def _table(
@@ -229,5 +229,5 @@ class DescriptorTimeline(ABC):
         return self._table(*self.residuals, np.arange(self.config.cols))
 
     def residual_reads(self, words: NDArray[np.int64], lane: int) -> NDArray[np.int64]:
-        """Flat index [output_tile, pixel, column] of the code that adds a word, or -1."""
+        """Returns the index [output_tile, pixel, column] of the code that adds a word, or -1."""
         return self._residual_readers[words, lane]

@@ -22,7 +22,7 @@ TOP = "accelerator"
 
 
 def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
-    """The flattened netlist of ``Accelerator(config)``, kept in ``build/cache``."""
+    """Returns the flattened netlist of ``Accelerator(config)``, kept in ``build/cache``."""
     key = [repr(config), yosys_version(), metadata.version("amaranth")]
     key.append(source_hash("holdfast.sim.netlist.accelerator"))
     key.append(outside_hash(dataflow(config), *protections(config)))
@@ -36,8 +36,8 @@ def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
 
 
 def control_netlist(netlist: Netlist) -> Netlist:
-    """The part of an accelerator that decides when a run ends, and how: its control, without
-    array, lanes and data; kept in ``build/cache``.
+    """Returns the part of an accelerator that decides when a run ends, and how: its control,
+    without array, lanes and data; kept in ``build/cache``.
     """
 
     def make(folder: Path) -> None:

@@ -64,7 +64,7 @@ class Logic:
         return nets
 
     def pin(self, cell: Cell, name: str) -> list[Net]:
-        """Nets at a cell's pin, least significant first; empty if it has none."""
+        """Returns nets at a cell's pin, least significant first; empty if it has none."""
         key = id(cell), name
         if key not in self._pins:
             nets = self._spread(cell.connections.get(name, []))
@@ -81,7 +81,7 @@ class Logic:
         return self._source((name, index))
 
     def inputs(self, cell: Cell) -> list[Net]:
-        """All nets that a cell reads, without constants and the clock."""
+        """Returns all nets that a cell reads, without constants and the clock."""
         return [
             net
             for name in cell.connections
@@ -153,7 +153,7 @@ class Logic:
         return sorted(found, key=self._ranks.__getitem__)
 
     def evaluate(self, cells: Iterable[int], values: dict[Net, int], ones: int) -> None:
-        """Add what cells drive to ``values``; ``ones`` has a 1 in every cycle."""
+        """Adds what cells drive to ``values``; ``ones`` has a 1 in every cycle."""
         for number in cells:
             cell = self.cells[number]
             result = self._result(cell, values, {}, ones)

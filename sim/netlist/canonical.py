@@ -75,7 +75,7 @@ class Canonical:
         return name
 
     def wire(self, width: int, name: str = "", init: str = "") -> Signal:
-        """A new wire; private without a name."""
+        """Makes a new wire; private without a name."""
         if name:
             name = f"\\{name}"
         else:
@@ -85,7 +85,7 @@ class Canonical:
         return [Chunk(name, 0, width)]
 
     def cell(self, kind: str, parameters: dict[str, int], **connections: Signal) -> None:
-        """A new cell."""
+        """Makes a new cell."""
         self.count += 1
         self.module.cells.append(
             Cell(
@@ -226,7 +226,7 @@ class Canonical:
         return bool(re.fullmatch(r"\\[A-Za-z]\w*", name)) and name[1:] not in VERILOG_KEYWORDS
 
     def inner_name(self, port: Wire) -> str:
-        """The design's own name of a register that it shows at a port, or ""."""
+        """Returns the design's own name of a register that it shows at a port, or ""."""
         free = [
             name[1:]
             for name in self.aliases.get(port.name, [])

@@ -118,7 +118,7 @@ class Netlist:
         return [name for name, held in self.held.items() if held.role in roles]
 
     def cone(self, output: str) -> "Netlist":
-        """The part of the design that an output depends on; all inputs stay."""
+        """Returns the part of the design that an output depends on; all inputs stay."""
         module = parse_module(self.rtlil)
         for wire in module.wires.values():
             if wire.direction == "output" and wire.name != f"\\{output}":
@@ -138,12 +138,12 @@ class Netlist:
         return netlist
 
     def to_json(self) -> str:
-        """All of it as text."""
+        """Returns all of it as text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Netlist":
-        """The netlist that :meth:`to_json` wrote.
+        """Returns the netlist that :meth:`to_json` wrote.
 
         Raises
         ------

@@ -24,7 +24,7 @@ class Chunk:
         return self.width if self.wire else len(self.bits)
 
     def to_text(self) -> str:
-        """The chunk as RTLIL."""
+        """Returns the chunk as RTLIL."""
         if not self.wire:
             return f"{len(self.bits)}'{self.bits}"
         return f"{self.wire} [{self.offset + self.width - 1}:{self.offset}]"
@@ -64,7 +64,7 @@ class Cell:
     connections: dict[str, Signal] = field(default_factory=dict)
 
     def number(self, parameter: str) -> int:
-        """The value of a numeric parameter."""
+        """Returns the value of a numeric parameter."""
         text = self.parameters[parameter]
         return int(text.split("'")[1], 2) if "'" in text else int(text)
 
@@ -80,7 +80,7 @@ class Module:
     connections: list[tuple[Signal, Signal]] = field(default_factory=list)
 
     def to_text(self) -> str:
-        """The module as RTLIL; attributes other than initial values are dropped."""
+        """Returns the module as RTLIL; attributes other than initial values are dropped."""
         lines = [f"attribute \\top 1\nmodule {self.name}"]
         for wire in self.wires.values():
             if wire.init:

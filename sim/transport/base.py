@@ -33,10 +33,10 @@ class Transport(Protocol):
     """
 
     def write(self, address: int, data: bytes) -> None:
-        """Write bytes from `address` on; raises AccessRefused if any is refused."""
+        """Writes bytes from `address` on; raises AccessRefused if any is refused."""
 
     def read(self, address: int, length: int) -> bytes:
-        """Read `length` bytes from `address` on; raises AccessRefused if any is refused."""
+        """Reads `length` bytes from `address` on; raises AccessRefused if any is refused."""
 
 
 @dataclass(frozen=True)

@@ -41,17 +41,17 @@ class ByteStream(Protocol):
     """A serial line, such as a ``serial.Serial`` with a timeout."""
 
     def write(self, data: bytes, /) -> Any:
-        """Send all bytes."""
+        """Sends all bytes."""
 
     def flush(self) -> None:
         """Return when all bytes have been sent."""
 
     def read(self, size: int, /) -> bytes:
-        """Receive `size` bytes, or those that came before a timeout."""
+        """Receives `size` bytes, or those that came before a timeout."""
 
 
 class UartTransport:
-    """Client of `gen.port.uart_bridge.UartBridge`.
+    """Speaks to a `gen.port.uart_bridge.UartBridge`.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class UartTransport:
         raise BusError(f"the accelerator does not answer on the serial line{kind}.")
 
     def write(self, address: int, data: bytes) -> None:
-        """Write whole words; the bridge's count tells whether all have arrived.
+        """Writes whole words; the bridge's count tells whether all have arrived.
 
         With a checksum, what has not arrived in a memory is written again, at most twice. A
         register is not: the lost answer may be that to the start of a run.
@@ -113,7 +113,7 @@ class UartTransport:
         raise BusError(f"the serial line lost part of a write to {_span(address, len(data))}.")
 
     def read(self, address: int, length: int) -> bytes:
-        """Read whole words; with a checksum, what has no right answer is asked for three times."""
+        """Reads whole words; with a checksum, what has no right answer is asked for three times."""
         _check_aligned(address, length)
         found = bytearray()
         burst = _CHECKED_BURST if self.checked else _BURST
@@ -139,7 +139,7 @@ class UartTransport:
             self.unlock()
 
     def unlock(self) -> None:
-        """Let the bridge take commands without a checksum again, such as those of LiteX's clients;
+        """Lets the bridge take commands without a checksum again, such as those of LiteX's clients;
         if the line is gone there is nothing to do.
         """
         with suppress(BusError), self._line():

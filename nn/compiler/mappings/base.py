@@ -25,7 +25,7 @@ class Layer:
 
     @property
     def source(self) -> Place:
-        """Place of the tensor that enters the array."""
+        """Returns the place of the tensor that enters the array."""
         return self.places[self.step.reads[0]]
 
     @property
