@@ -34,7 +34,7 @@ _FIRST_EVENT = re.compile(
 
 
 def to_rtlil(component: object, name: str, platform: object = None) -> str:
-    """Returns a component's RTLIL, without the zeros that Amaranth writes into every memory word."""
+    """Returns a component's RTLIL, without the zeros that Amaranth writes into memory words."""
     return _MEMORY_OF_ZEROS.sub("", rtlil.convert(component, name, platform, emit_src=False))
 
 
