@@ -25,6 +25,9 @@ from .processes import child
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+"""The environment of processes that share the cores: none computes in threads of its own."""
+
 _SERVE = "import sys; sys.path[:] = sys.argv[1:]; from holdfast.base.pool import serve; serve()"
 
 
@@ -88,7 +91,7 @@ def in_processes(
 def _worker(function: bytes, main: bool) -> Iterator[Connection]:
     ours, theirs = Pipe()
     command = [sys.executable, "-c", _SERVE, *sys.path]
-    with ours, theirs, child(command, stdout=theirs.fileno()):
+    with ours, theirs, child(command, stdout=theirs.fileno(), env=os.environ | ONE_THREAD):
         theirs.close()
         preparation = spawn.get_preparation_data("worker")
         # Only processes of multiprocessing itself may have it.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import torch
 import typer
 from numpy.typing import NDArray
 from rich.table import Table
@@ -98,7 +97,7 @@ def run_images(
     accelerator.load(program)
     name = program.graph.nodes[-1].name
     for image in images:
-        codes = torch.as_tensor(image_codes(image[None], program.config.act_bits))
+        codes = image_codes(image[None], program.config.act_bits)
         expected = golden.run(codes).outputs[name].numpy().reshape(-1)
         begin = time.monotonic()
         found = accelerator.run(image).reshape(-1)

@@ -21,7 +21,7 @@ from holdfast.gen.layout import CONTROL, COUNTERS, DESCRIPTOR_STRIDE, MAGIC, Reg
 from holdfast.gen.protection.registry import PROTECTIONS, alarms
 from holdfast.gen.window import REGION_BITS, word_stride
 from holdfast.nn.compiler.program import Chunk, Program
-from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.pixels import pixel_codes
 from holdfast.sim.machine.cycles import step_cycles
 from holdfast.sim.transport.base import AccessRefused, Transport
 
@@ -280,7 +280,7 @@ class Accelerator:
                 f"not {tuple(images.shape)}."
             )
         if batch.dtype == np.uint8:
-            batch = image_codes(batch, program.config.act_bits).numpy()
+            batch = pixel_codes(batch, program.config.act_bits)
         # Whatever goes wrong may have left something wrong in the memories.
         self._program = None
         results = np.array([self._run(program, codes) for codes in batch], np.int8)

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.nn.compiler.program import Program, Step
-from holdfast.nn.graph.golden import Golden, GoldenOutputs
+from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import ConvNode
 from holdfast.nn.graph.incremental import Incremental, Pixels
+from holdfast.nn.graph.reference import Reference
 from holdfast.sim.machine.banks import stored_after
 from holdfast.sim.machine.schedule import Schedule
 
@@ -51,8 +52,8 @@ class Propagator:
     ----------
     schedule : Schedule or None
         Tells how often inputs are fetched; without it, the input guard's violations count once.
-    reference : GoldenOutputs
-        The golden run of the image alone, all nodes kept.
+    reference : Reference
+        The golden run of the image.
 
     Attributes
     ----------
@@ -61,18 +62,18 @@ class Propagator:
     """
 
     def __init__(
-        self, program: Program, schedule: Schedule | None, golden: Golden, reference: GoldenOutputs
+        self, program: Program, schedule: Schedule | None, golden: Golden, reference: Reference
     ):
         self.program, self.golden = program, golden
         self.computed = 0
         self._known: dict[tuple, Logits] = {}
         self._last = program.graph.nodes[-1].name
-        self.unchanged = Logits(reference.outputs[self._last].numpy().tobytes(), 0)
+        self.unchanged = Logits(reference.codes[self._last].tobytes(), 0)
         self._schedule = schedule
         self._incremental = Incremental(golden, reference)
         self._fetches: dict[str, Ints] = {}
         self._later: dict[str, NDArray[np.bool_]] = {}
-        largest = max(output.numel() for output in reference.outputs.values())
+        largest = max(codes.size for codes in reference.codes.values())
         self._batch = max(1, min(_RUNS, _CODES // largest))
 
     def run(self, effects: Sequence[Effect]) -> list[Logits]:

@@ -22,8 +22,9 @@ from holdfast.base.statistics import Estimate, Sample, share
 from holdfast.nn.errors.empirical import Calibration, kind_indices
 from holdfast.nn.errors.exposure import KINDS, graph_work
 from holdfast.nn.errors.templates import Placed, Templates
-from holdfast.nn.graph.golden import Golden, GoldenOutputs, classes, round_shift
+from holdfast.nn.graph.golden import Golden, GoldenOutputs, classes
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode, Graph, MaxPoolNode
+from holdfast.nn.graph.rounding import round_shift
 
 Computed = ConvNode | AvgPoolNode | MaxPoolNode
 

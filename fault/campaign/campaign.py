@@ -39,7 +39,7 @@ from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.data.images import ImageSet
 from holdfast.nn.graph.graph import Graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARDS, named_guard
-from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.pixels import pixel_codes
 from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.tools import find_tools
@@ -205,7 +205,7 @@ def prepare(given: CampaignSettings, observer: Observer | None = None) -> Prepar
         guarded = GUARDS[name] != GUARD_OFF
         given.shortcuts.check(program, given.model.single, guarded, given.audit)
     find_tools()
-    codes = image_codes(given.images.images, graph.act_bits).numpy()
+    codes = pixel_codes(given.images.images, graph.act_bits)
     with observer.doing(f"Generating the {config.rows}x{config.cols} accelerator"):
         netlist = accelerator_netlist(config)
     space = FaultSpace.of(netlist)

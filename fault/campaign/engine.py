@@ -25,7 +25,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from holdfast.fault.analysis.closed_forms import rtl_alone
@@ -41,6 +40,7 @@ from holdfast.fault.outcome.pattern import Pattern
 from holdfast.fault.outcome.verdict import NOTHING, Verdict
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
+from holdfast.nn.graph.reference import Reference
 
 from .resolvers import RESOLVERS, GoldenInference
 
@@ -117,6 +117,8 @@ class Engine:
         Another injector's, instead of the hardware's sums.
     patterns : bool
         Keep each fault's pattern.
+    reference : Reference or None
+        What the golden model computes of the image; None: it does now.
     """
 
     def __init__(
@@ -127,14 +129,15 @@ class Engine:
         liveness: Resolver | None = None,
         shortcuts: Shortcuts = EXACT,
         patterns: bool = False,
+        reference: Reference | None = None,
     ):
         self.inference = inference
         self.program = inference.program
         self._trace = trace
         inference.golden = trace
         golden = inference.guard.golden(self.program.graph)
-        reference = golden.run(torch.from_numpy(np.ascontiguousarray(codes))[None])
-        outputs = {name: value[0].numpy() for name, value in reference.outputs.items()}
+        reference = reference or Reference.computed(golden, codes)
+        outputs = reference.codes
         self._patterns, self._outputs = patterns, outputs
         layers = LayerOutputs(
             self.program, inference.schedule, inference.guard, outputs, keeps_sums=patterns

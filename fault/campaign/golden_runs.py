@@ -1,4 +1,5 @@
-"""Golden runs of a campaign's images, and the liveness tables of their registers.
+"""Golden runs of a campaign's images, by RTL and by the golden model, and the liveness tables of
+their registers.
 
     golden_runs(job)                            # into the job's folder, once
     table = liveness_table(job, 0, session)     # of the first image; analysed if it has to be
@@ -23,6 +24,7 @@ from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.injection.trace import Trace
 from holdfast.fault.model.space import FaultSpace
+from holdfast.nn.graph.reference import Reference
 from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.verilate import cached
 
@@ -42,7 +44,9 @@ def golden_runs(job: CampaignSpec) -> None:
     def record(number: int, folder: Path) -> None:
         if not shared:
             shared.append(RtlSession(job.program, job.netlist, job.guard, job.spacing))
-        shared[0].record(job.codes[number]).save(folder)
+        codes = job.codes[number]
+        shared[0].record(codes).save(folder)
+        Reference.computed(job.guard.golden(job.program.graph), codes).save(folder)
 
     for number in range(len(job.codes)):
         made(job.golden / f"{number}", partial(record, number))

@@ -19,7 +19,6 @@ from functools import partial
 from itertools import takewhile, zip_longest
 
 import numpy as np
-import torch
 
 from holdfast.base.artefact import damage
 from holdfast.base.pool import in_processes
@@ -32,6 +31,7 @@ from holdfast.fault.model.purpose import of_guard
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import phase_bounds
+from holdfast.nn.graph.reference import Reference
 
 from .engine import Engine, FaultOutcome
 from .golden_runs import liveness_table, liveness_tables, watched
@@ -69,16 +69,19 @@ class Worker:
             folder = job.golden / str(image) if job.golden else None
             # On another machine there is none; one that is damaged is not taken.
             saved = folder is not None and not damage(folder)
-            trace = (
-                Trace.load(folder) if saved and folder else self.inference.record(job.codes[image])
-            )
-            liveness = None
+            reference = liveness = None
+            if saved and folder:
+                trace = Trace.load(folder)
+                reference = Reference.load(folder, job.program.graph)
+            else:
+                trace = self.inference.record(job.codes[image])
             if saved and job.watches_registers:
                 # Most faults do not ask, and need not wait for it.
                 liveness = MadeWhenAsked(watched(job.netlist), partial(self.analyse, image))
             self._engines[image] = Engine(
-                self.inference, job.codes[image], trace, liveness, job.shortcuts, job.patterns
-            )
+                self.inference, job.codes[image], trace, liveness, job.shortcuts, job.patterns,
+                reference,
+            )  # fmt: skip
         return self._engines[image]
 
     def analyse(self, image: int) -> LivenessTable:
@@ -196,7 +199,6 @@ def _of(payload: bytes) -> Worker:
     global _worker
     name = hashlib.sha256(payload).hexdigest()
     if _worker is None or _worker[0] != name:
-        torch.set_num_threads(1)
         _worker = name, Worker(pickle.loads(zlib.decompress(payload)))
     return _worker[1]
 

@@ -17,6 +17,7 @@ from holdfast.fault.outcome.classify import FaultResult, classify
 from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.golden import Golden, GoldenOutputs
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GuardSettings, check_guard
+from holdfast.nn.graph.reference import Reference
 from holdfast.sim.cocotb.build import Build, run_cocotb
 from holdfast.sim.compiled.build import CompiledBuild
 from holdfast.sim.driver import loads
@@ -66,8 +67,8 @@ def inject(
     results: dict[Fault, FaultResult] = {}
     for runs in observe(build, program, clean, faults, guard, progress):
         part = classify(
-            program, space, golden, clean[runs.golden.image], runs.golden, runs.observations,
-            guard.alarms,
+            program, space, golden, Reference.of(clean[runs.golden.image]), runs.golden,
+            runs.observations, guard.alarms,
         )  # fmt: skip
         for observation, result in zip(runs.observations, part, strict=True):
             results[observation.fault] = result

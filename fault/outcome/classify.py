@@ -54,7 +54,8 @@ from holdfast.fault.model.purpose import holds_constants, holds_tensor, of_guard
 from holdfast.fault.model.space import FaultSpace
 from holdfast.gen.roles import Role
 from holdfast.nn.compiler.program import Program, Step
-from holdfast.nn.graph.golden import Golden, GoldenOutputs
+from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.reference import Reference
 from holdfast.sim.machine.banks import signed, stored_after, tensor
 
 from .verdict import Judgement, Verdict
@@ -117,7 +118,7 @@ def classify(
     program: Program,
     space: FaultSpace,
     golden: Golden,
-    reference: GoldenOutputs,
+    reference: Reference,
     run: GoldenLayer,
     observations: Sequence[Observation],
     alarms: Collection[str] = (),
@@ -128,8 +129,8 @@ def classify(
     ----------
     golden : Golden
         With the guard as in the simulation.
-    reference : GoldenOutputs
-        Its run on this image alone, all nodes kept.
+    reference : Reference
+        Its run on this image.
     alarms : collection of str
         Those that are on beside the range guard's.
     """

@@ -6,10 +6,11 @@ verdict.of(output).effect          # "", "benign" or "sdc1"
 
 from dataclasses import dataclass
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-from holdfast.nn.graph.golden import GoldenOutputs, classes, confidences
 from holdfast.nn.graph.graph import Graph
+from holdfast.nn.graph.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -44,32 +45,37 @@ class Verdict:
 
     Parameters
     ----------
-    reference : GoldenOutputs
-        The golden run of the image alone.
+    reference : Reference
+        The golden run of the image.
     """
 
-    def __init__(self, graph: Graph, reference: GoldenOutputs):
-        self._graph = graph
-        self._clean = reference.outputs[graph.nodes[-1].name].flatten(1)
-        self._top = int(classes(self._clean))
-        order = torch.argsort(self._clean[0].to(torch.int64), descending=True, stable=True)
+    def __init__(self, graph: Graph, reference: Reference):
+        self._last = graph.nodes[-1]
+        self._clean = reference.codes[self._last.name].ravel()
+        self._top = int(self._clean.argmax())
+        order = np.argsort(-self._clean.astype(np.int64), kind="stable")
         self._first = set(order[:5].tolist())
-        self._confidence = float(confidences(graph, self._clean)[0, self._top])
+        self._confidence = self._golden_confidence(self._clean)
         self._known: dict[bytes, Judgement] = {}
 
     def of(self, output: bytes) -> Judgement:
         """Judges the codes of a last tensor, int8; equal ones once."""
         if output not in self._known:
-            logits = torch.frombuffer(bytearray(output), dtype=torch.int8)[None]
-            top = int(classes(logits))
-            after = float(confidences(self._graph, logits)[0, self._top])
-            moved = abs(after - self._confidence)
+            logits = np.frombuffer(output, np.int8)
+            # The lowest index among the maxima.
+            top = int(logits.argmax())
+            moved = abs(self._golden_confidence(logits) - self._confidence)
             effect = "benign" if top == self._top else "sdc1"
             self._known[output] = Judgement(
-                effect="" if torch.equal(logits, self._clean) else effect,
+                effect="" if np.array_equal(logits, self._clean) else effect,
                 sdc5=top not in self._first,
                 sdc10=moved > 0.1 * self._confidence,
                 sdc20=moved > 0.2 * self._confidence,
                 top=top,
             )
         return self._known[output]
+
+    def _golden_confidence(self, logits: NDArray[np.int8]) -> float:
+        """Computes the softmax of the dequantized codes, of the golden class."""
+        powers = np.exp((logits.astype(np.float64) - logits.max()) * self._last.scale)
+        return float(powers[self._top] / powers.sum())

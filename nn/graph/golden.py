@@ -1,13 +1,20 @@
-"""The golden model: runs an integer graph in PyTorch, exactly as the contract says."""
+"""The golden model: runs an integer graph in PyTorch, exactly as the contract says.
+
+PyTorch is imported when something is computed: what others ask of the model needs no PyTorch.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-import torch
-from torch import Tensor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 from .graph import AvgPoolNode, ConvNode, Graph, Node
+from .rounding import round_shift
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:
+    Tensor = Any
 
 GuardMode = Literal["bound", "zero"]
 
@@ -66,7 +73,11 @@ class Golden:
         self.disturb: Callable[[ConvNode, Tensor], Tensor] | None = None
         self.disturb_output: Callable[[Node, Tensor], Tensor] | None = None
         self._nodes = {node.name: node for node in graph.nodes}
-        self._weights = {node.name: node.prepared(graph.act_bits) for node in graph.weighted()}
+
+    @cached_property
+    def _weights(self) -> dict[str, tuple[Tensor, Tensor]]:
+        graph = self.graph
+        return {node.name: node.prepared(graph.act_bits) for node in graph.weighted()}
 
     def run(self, codes: Tensor, keep: Collection[str] | None = None) -> GoldenOutputs:
         """Runs the whole graph on input codes, int8 [N, C, H, W]; keeps all nodes by default."""
@@ -121,6 +132,8 @@ class Golden:
 
     def logits(self, codes: Tensor, batch: int = 100) -> Tensor:
         """Returns codes of the last node, int8 [N, classes], computed in batches."""
+        import torch
+
         last = self.graph.nodes[-1].name
         parts = [self.run(part, {last}).outputs[last].flatten(1) for part in codes.split(batch)]
         return torch.cat(parts)
@@ -129,6 +142,8 @@ class Golden:
         """Returns acc of the contract, or an average pooling's sum of codes without their zero
         point, int64 [N, C, H, W], of codes behind the input guard.
         """
+        import torch
+
         zero_point = self._nodes[node.inputs[0]].zero_point
         return node.sums(x, zero_point, *self._weights.get(node.name, ())).to(torch.int64)
 
@@ -139,10 +154,14 @@ class Golden:
 
     def rounded(self, v: Tensor, shift: Tensor | int) -> Tensor:
         """rs(v, S) of the contract, both int64, as the graph rounds."""
+        import torch
+
         return round_shift(v, torch.as_tensor(shift), self.graph.rounding)
 
     def admitted(self, node: ConvNode, x: Tensor, result: GoldenOutputs) -> Tensor:
         """Returns input codes behind the input guard, whose violations go into ``result``."""
+        import torch
+
         if self.input_guard is None:
             return x
         inside = x.clamp(node.input_lo, node.input_hi)
@@ -153,6 +172,8 @@ class Golden:
 
     def finished(self, node: ConvNode | AvgPoolNode, v: Tensor, result: GoldenOutputs) -> Tensor:
         """Returns output codes of v, behind output guard and clamp."""
+        import torch
+
         bounds = self._bounds(node)
         if bounds is not None:
             widest = 1 << self.graph.act_bits + 7
@@ -166,6 +187,8 @@ class Golden:
 
     def _bounds(self, node: ConvNode | AvgPoolNode) -> tuple[Tensor, Tensor] | None:
         """Returns what the output guard lets pass; None: everything."""
+        import torch
+
         if self.output_guard is None:
             return None
         if self.fixed_bound is not None:
@@ -201,32 +224,17 @@ class Golden:
                     values.pop(source, None)
 
 
-def round_shift(v: Tensor, shift: Tensor, rounding: str) -> Tensor:
-    """rs(v, S) of the contract; both int64."""
-    if rounding == "floor":
-        return v >> shift
-    half = torch.where(shift > 0, 1 << (shift - 1).clamp(min=0), 0)
-    if rounding == "half_up":
-        return (v + half).bitwise_right_shift_(shift)
-    quotient = v >> shift
-    rest = v - (quotient << shift)
-    up = (rest > half) | ((rest == half) & (quotient & 1 == 1))
-    return quotient + (up & (shift > 0))
-
-
 def classes(logits: Tensor) -> Tensor:
     """Class of each row of [N, classes] codes: the lowest index among the maxima, int64 [N]."""
+    import torch
+
     count = logits.shape[1]
     top = logits == logits.max(1, keepdim=True).values
     index = torch.arange(count).expand_as(logits)
     return torch.where(top, index, count).min(1).values
 
 
-def confidences(graph: Graph, logits: Tensor) -> Tensor:
-    """Returns the softmax of the dequantized codes [N, classes], in float64."""
-    last = graph.nodes[-1]
-    return torch.softmax((logits.to(torch.float64) - last.zero_point) * last.scale, 1)
-
-
 def _per_channel(values: object) -> Tensor:
+    import torch
+
     return torch.as_tensor(values).reshape(-1, 1, 1)

@@ -10,9 +10,9 @@ window holds one, and passed on only where a code of it is wrong then.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from holdfast.nn.operators.add import AddNode
@@ -25,6 +25,10 @@ from holdfast.nn.operators.shortcut import ShortcutNode
 
 from .golden import Golden, GoldenOutputs
 from .output_pixels import Codes, Ints, OutputPixels, clamped, rounded
+from .reference import Reference
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _PLAIN = 32
 """Runs of which whole layers are computed at once."""
@@ -75,11 +79,11 @@ class Incremental:
 
     Parameters
     ----------
-    reference : GoldenOutputs
-        The golden run on the image alone, all nodes kept.
+    reference : Reference
+        The golden run on the image.
     """
 
-    def __init__(self, golden: Golden, reference: GoldenOutputs):
+    def __init__(self, golden: Golden, reference: Reference):
         self._golden, self._reference, self._graph = golden, reference, golden.graph
         self._rows: dict[str, Codes] = {}
         self._layers: dict[str, tuple[OutputPixels, Ints]] = {}
@@ -87,7 +91,7 @@ class Incremental:
     def rows(self, name: str) -> Codes:
         """Returns golden codes of a node, pixels first, int8 [H * W, C]."""
         if name not in self._rows:
-            codes = self._reference.outputs[name][0].numpy()
+            codes = self._reference.codes[name]
             self._rows[name] = np.ascontiguousarray(codes.reshape(len(codes), -1).T)
         return self._rows[name]
 
@@ -152,7 +156,7 @@ class Incremental:
         """A layer with windows, and its violations in the golden run by output pixel."""
         if node.name not in self._layers:
             assert isinstance(node, ConvNode | AvgPoolNode | MaxPoolNode)
-            layer = OutputPixels(self._golden, node, self._reference.outputs[node.inputs[0]])
+            layer = OutputPixels(self._golden, node, self._reference.codes[node.inputs[0]])
             bad = np.zeros(len(self.rows(node.name)), np.int64)
             if layer.exact:
                 found = [layer.codes(windows) for windows in layer.windows.golden()]
@@ -245,12 +249,14 @@ class Incremental:
             parts.append(self._differing(node.name, keys, pixel, rows.reshape(len(keys), -1)))
             if found := result.output_violations:
                 violations = np.zeros(count, np.int64) if violations is None else violations
-                more = found[node.name] - self._reference.output_violations[node.name]
+                more = found[node.name] - self._reference.violations[node.name]
                 violations[part] = more.numpy()
         return Pixels.joined(parts), violations
 
-    def _tensor(self, name: str, changed: Pixels | None, runs: Ints) -> torch.Tensor:
+    def _tensor(self, name: str, changed: Pixels | None, runs: Ints) -> "Tensor":
         """Whole tensors of some runs, int8 [N, C, H, W]."""
+        import torch
+
         golden = self.rows(name)
         rows = np.repeat(golden[None], len(runs), 0)
         if changed is not None:

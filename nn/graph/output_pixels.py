@@ -9,13 +9,12 @@ layer for which that is too narrow is not ``exact``.
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from holdfast.nn.operators.avgpool import AvgPoolNode
 from holdfast.nn.operators.conv import ConvNode, accumulator_bound
 from holdfast.nn.operators.maxpool import MaxPoolNode
 
-from .golden import Golden, GoldenOutputs
+from .golden import Golden
 from .products import Products
 from .windows import Windows
 
@@ -32,7 +31,7 @@ class OutputPixels:
 
     Parameters
     ----------
-    codes : int8 [1, C, H, W]
+    codes : int8 [C, H, W]
         Golden codes at its input.
 
     Attributes
@@ -44,7 +43,7 @@ class OutputPixels:
         Whether an output guard counts violations.
     """
 
-    def __init__(self, golden: Golden, node: ConvNode | AvgPoolNode | MaxPoolNode, codes: Tensor):
+    def __init__(self, golden: Golden, node: ConvNode | AvgPoolNode | MaxPoolNode, codes: Codes):
         self._golden, self._node = golden, node
         graph = golden.graph
         zero = fill = graph[node.inputs[0]].zero_point
@@ -53,10 +52,9 @@ class OutputPixels:
         multiplier, shift, bound = 1, 0, 0
         if isinstance(node, ConvNode):
             kernel = node.weight.shape[2], node.weight.shape[3]
-            codes = golden.admitted(node, codes, GoldenOutputs())
             bound = int(accumulator_bound(node, graph.act_bits).max())
             multiplier, shift = int(node.multiplier.max()), int(node.shift.max())
-            self._products = Products(_matrix(node, codes.shape[1]), bound)
+            self._products = Products(_matrix(node, len(codes)), bound)
             self._offset = node.bias.astype(np.float64)
         else:
             kernel = node.kernel, node.kernel
@@ -74,7 +72,7 @@ class OutputPixels:
         self.guarded = self._bounds is not None
         pad = (node.padding, node.padding)
         image = np.pad(
-            codes[0].numpy().transpose(1, 2, 0), (pad, pad, (0, 0)), constant_values=fill
+            self.admit(codes).transpose(1, 2, 0), (pad, pad, (0, 0)), constant_values=fill
         )
         dilation, offset = (node.dilation, node.offset) if isinstance(node, ConvNode) else (1, 0)
         self.windows = Windows(
@@ -83,7 +81,7 @@ class OutputPixels:
         )  # fmt: skip
 
     def admit(self, codes: Codes) -> Codes:
-        """Returns codes, pixels first, behind the input guard."""
+        """Returns codes behind the input guard."""
         node, guard = self._node, self._golden.input_guard
         if guard is None or not isinstance(node, ConvNode):
             return codes

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from holdfast.nn.compiler.program import Program
-from holdfast.nn.graph.golden import round_shift
 from holdfast.nn.graph.guard_modes import GuardSettings
+from holdfast.nn.graph.rounding import round_shift
 
 from .banks import banks_before
 from .timeline import DescriptorTimeline
@@ -184,7 +183,7 @@ class LayerValues:
         output_tile, _, col = points
         p = self.parameters.at((output_tile, col)) if parameters is None else parameters
         v = wrap(sums + p.bias, self.config.acc_bits) * p.multiplier
-        return _round_shift(v, p.shift, self.config.rounding) + self.run.descriptor.zero_out
+        return round_shift(v, p.shift, self.config.rounding) + self.run.descriptor.zero_out
 
     def convolved(
         self, points: Points, sums: Ints, parameters: Parameters | None = None
@@ -214,8 +213,8 @@ class LayerValues:
         r = self.residual(points) if residual is None else residual
         v = (codes - descriptor.zero_out) * descriptor.add_multiplier_a
         v = v + (r - descriptor.res_zero) * descriptor.add_multiplier_b
-        shift = np.array(descriptor.add_shift)
-        v = _round_shift(v, shift, self.config.rounding) + descriptor.add_zero
+        v = round_shift(v, np.int64(descriptor.add_shift), self.config.rounding)
+        v = v + descriptor.add_zero
         return _clamp(v, descriptor.add_lo, descriptor.add_hi)
 
     def codes(
@@ -252,9 +251,3 @@ def wrap(values: Ints, bits: int) -> Ints:
 
 def _clamp(v: Ints, low: int, high: int) -> Ints:
     return np.where(v < low, low, np.minimum(v, high))
-
-
-def _round_shift(v: Ints, shift: Ints, rounding: str) -> Ints:
-    return round_shift(
-        torch.from_numpy(np.ascontiguousarray(v)), torch.from_numpy(np.asarray(shift)), rounding
-    ).numpy()

@@ -5,11 +5,12 @@ upsets over the whole fault space by the campaign's engine; the same kind of fau
 inferences on the compiled engine; and a software-only baseline that flips a bit of an activation
 and computes the whole network in PyTorch, batched, without reuse. All use as many processes.
 ``prepare_s`` is not part of the rates: finding out, once for an image, when registers are read.
+``process_mb`` is the most of any process once the campaigns are done (`tests.bench.memory`).
 """
 
 import json
 import multiprocessing
-import resource
+import os
 import sys
 import tempfile
 import time
@@ -19,12 +20,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
 
 from holdfast.base.command import run
 from holdfast.base.console import console
 from holdfast.base.files import write_atomically
+from holdfast.base.pool import ONE_THREAD
 from holdfast.fault.campaign.engine import PATHS
 from holdfast.fault.campaign.golden_runs import golden_runs, liveness_tables
 from holdfast.fault.campaign.spec import CampaignSpec, UnitStatistics
@@ -36,10 +37,11 @@ from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.data.cifar import generated_images
 from holdfast.nn.graph.golden import Golden, GoldenOutputs
 from holdfast.nn.graph.guard_modes import GUARD_OFF
-from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.pixels import pixel_codes
 from holdfast.nn.graph.shipped import load_network
 from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.bench.memory import memory
 from tests.bench.networks import fit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -79,8 +81,9 @@ def _measure(
 ) -> dict[str, Any]:
     graph = load_network(name)
     program = fit(graph, rows, cols)
+    os.environ.update(ONE_THREAD)
     netlist = accelerator_netlist(program.config)
-    codes = image_codes(generated_images(1, 1).images, graph.act_bits).numpy()
+    codes = pixel_codes(generated_images(1, 1).images, graph.act_bits)
     space = FaultSpace.of(netlist)
     plan = Plan(space, Schedule(program), UpsetModel(), Filters())
     registers = {
@@ -113,6 +116,9 @@ def _measure(
             whole, seconds, by_structure = _timed(pool, 0, job)
             _, register_seconds, _ = _timed(pool, 1, only)
             plain, _, _ = _timed(pool, 2, checked)
+            used = list(pool.map(_memory, range(4 * processes)))
+            # Loads PyTorch.
+            list(pool.map(_software, [1] * processes, range(processes)))
             began = time.perf_counter()
             parts = [software // processes] * processes
             list(pool.map(_software, parts, range(processes)))
@@ -138,10 +144,7 @@ def _measure(
         },
         "by_path": {p: round(whole.paths.get(p, 0) / whole.faults, 5) for p in PATHS},
         "audit": {"checked": plain.audited, "disagreements": plain.disagreements},
-        "peak_mb": round(
-            resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * processes / 1024
-            + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        ),
+        "process_mb": {name: max(each[name] for each in used) for name in used[0]},
         "processes": processes,
     }
 
@@ -164,29 +167,33 @@ _workers: list[Worker] = []
 
 
 def _start(jobs: list[CampaignSpec]) -> None:
-    torch.set_num_threads(1)
     for job in jobs:
         _workers.append(Worker(job))
         _workers[-1].engine(0)
-    job = jobs[0]
-    _software_model.update(golden=Golden(job.program.graph), codes=torch.from_numpy(job.codes))
 
 
 def _warm(index: int) -> None:
     time.sleep(0.1)
 
 
+def _memory(index: int) -> dict[str, int]:
+    """What a process has that has computed its share; it waits, so that each is asked."""
+    time.sleep(0.1)
+    return memory()
+
+
 def _unit(number: int, unit: str) -> UnitStatistics:
     return _workers[number].compute(unit)[1]
 
 
-_software_model: dict[str, Any] = {}
-
-
 def _software(count: int, seed: int) -> int:
     """Bits of activations flipped, whole networks computed; returns the classes that changed."""
-    golden, codes = _software_model["golden"], _software_model["codes"]
-    graph = golden.graph
+    # Here, since campaigns do without.
+    import torch
+
+    job = _workers[0].job
+    graph = job.program.graph
+    golden, codes = Golden(graph), torch.from_numpy(job.codes)
     generator = np.random.default_rng(seed)
     nodes = graph.nodes[:-1]
     sizes = np.array([np.prod(node.shape) for node in nodes])

@@ -13,6 +13,7 @@ from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import GoldenOutputs
 from holdfast.nn.graph.guard_modes import GUARDS
+from holdfast.nn.graph.reference import Reference
 from holdfast.sim.machine.banks import stored_after
 from holdfast.sim.machine.schedule import Schedule
 from tests.fault.tiny import CONFIG as TINY
@@ -85,7 +86,7 @@ def test_effects_of_every_step(operation, guard):
     golden = GUARDS[guard].golden(graph)
     reference = golden.run(torch.from_numpy(image.astype(np.int8))[None])
     effects = effects_of(program, reference, np.random.default_rng(seed))
-    propagator = Propagator(program, None, golden, reference)
+    propagator = Propagator(program, None, golden, Reference.of(reference))
     wanted = [after(program, golden, reference, effect) for effect in effects]
     assert propagator.run([Effect(), *effects]) == [propagator.unchanged, *wanted]
     assert propagator.run(effects[::-1]) == wanted[::-1]
@@ -98,7 +99,7 @@ def test_small_batches(monkeypatch):
     effects = effects_of(program(), reference, np.random.default_rng(5))
     wanted = [after(program(), golden, reference, effect) for effect in effects]
     monkeypatch.setattr("holdfast.fault.analysis.propagation._CODES", 200)
-    assert Propagator(program(), None, golden, reference).run(effects) == wanted
+    assert Propagator(program(), None, golden, Reference.of(reference)).run(effects) == wanted
 
 
 def test_inputs_are_counted_as_often_as_they_are_fetched():
@@ -112,7 +113,8 @@ def test_inputs_are_counted_as_often_as_they_are_fetched():
     clean = reference.outputs["b"].numpy().ravel()
     middle = next(i for i in np.flatnonzero(clean <= 100) if {i % 16 // 4, i % 4} <= {1, 2})
     effect = Effect(step, {"b": (np.array([middle]), np.array([127], np.int8))})
-    once = Propagator(program, None, golden, reference).run([effect])[0]
-    fetched = Propagator(program, Schedule(program), golden, reference).run([effect])[0]
+    kept = Reference.of(reference)
+    once = Propagator(program, None, golden, kept).run([effect])[0]
+    fetched = Propagator(program, Schedule(program), golden, kept).run([effect])[0]
     assert once.output == fetched.output and once.alarmed and fetched.alarmed
     assert fetched.counts - once.counts == 9 * 2 - 1

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from holdfast.sim.machine.schedule import Schedule
 from tests.base.living import IMPORTABLE
 from tests.base.pages import hostile, needs_nothing, parts
 from tests.fault.tiny import images, netlist, program
+from tests.nn.test_without_torch import BLOCKED
 from tests.sim.small import flip_flop_bits, memory_bits
 
 
@@ -237,8 +239,6 @@ if __name__ == "__main__":
 
 @pytest.mark.long
 def test_killed_parent_resumes(finished, tmp_path):
-    import pickle
-
     job, expected, _, _ = finished
     (tmp_path / "job").write_bytes(pickle.dumps(job))
     script = tmp_path / "child.py"
@@ -330,6 +330,27 @@ def test_saved_golden_run_gives_the_same(finished, tmp_path, space, schedule):
     assert (
         Worker(saved).compute(UnitId("weight", 0))[0] == Worker(job).compute(UnitId("weight", 0))[0]
     )
+
+
+_WITHOUT = """
+import pickle, sys
+from holdfast.fault.campaign.unit import UnitId
+from holdfast.fault.campaign.workers import Worker
+job = pickle.load(sys.stdin.buffer)
+content, _ = Worker(job).compute(UnitId("activation_memory", 0))
+sys.stdout.buffer.write(content)
+"""
+
+
+def test_a_worker_needs_no_pytorch(tmp_path, space, schedule):
+    """It would take 200 MB in every process, and a second."""
+    job = job_of(space, schedule, golden=tmp_path / "golden", guard=GUARD_ON)
+    golden_runs(job)
+    found = subprocess.run(
+        [sys.executable, "-c", BLOCKED + _WITHOUT], input=pickle.dumps(job), capture_output=True
+    )
+    assert not found.returncode, found.stderr.decode()
+    assert found.stdout == Worker(job).compute(UnitId("activation_memory", 0))[0]
 
 
 @pytest.mark.parametrize(

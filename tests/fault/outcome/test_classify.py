@@ -7,6 +7,7 @@ from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.outcome.classify import classify
 from holdfast.nn.graph.golden import Golden
+from holdfast.nn.graph.reference import Reference
 from holdfast.sim.machine.banks import banks_before
 from tests.fault.tiny import graph, images, netlist, program
 
@@ -17,8 +18,8 @@ COUNTER = Site("guard_output", None, 3)
 def result(site, *, guard="bound", counted=0, changed=0):
     """The result of a fault in layer b whose guard counts, and whose output differs in bits."""
     golden = Golden(graph(), guard, guard)
-    reference = golden.run(images()[:1])
-    tensors = {name: value[0].numpy() for name, value in reference.outputs.items()}
+    reference = Reference.of(golden.run(images()[:1]))
+    tensors = reference.codes
     step = program().steps[1]
     banks = banks_before(program(), program().steps[2], tensors)
     run = GoldenLayer(step.name, 0, 900, 0, 0, banks, 0)

@@ -13,6 +13,7 @@ from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.outcome.classify import classify
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
+from holdfast.nn.graph.reference import Reference
 from holdfast.sim.machine.banks import banks_before, store
 from tests.fault.tiny import graph, images, netlist, program
 
@@ -56,8 +57,8 @@ def flips_of_logits():
 
 def test_attributes_of_a_layer():
     golden = Golden(graph())
-    reference = golden.run(images()[:1])
-    tensors = {name: value[0].numpy() for name, value in reference.outputs.items()}
+    reference = Reference.of(golden.run(images()[:1]))
+    tensors = reference.codes
     step = program().steps[-1]
     banks = banks_before(program(), step, tensors)
     store(program(), step, tensors, banks)

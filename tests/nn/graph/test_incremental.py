@@ -12,6 +12,7 @@ from holdfast.gen.config import ROUNDINGS, AcceleratorConfig
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import ConvNode
 from holdfast.nn.graph.incremental import Incremental, Pixels
+from holdfast.nn.graph.reference import Reference
 from holdfast.nn.operators.maxpool import MaxPoolNode
 from tests import reference
 from tests.sim.small_graphs import OPERATIONS, small_graph
@@ -45,7 +46,7 @@ def propagated(golden, clean, name, runs):
     by layer: of the output guard, and of the input guard.
     """
     graph = golden.graph
-    incremental = Incremental(golden, clean)
+    incremental = Incremental(golden, Reference.of(clean))
     run, element = np.nonzero((runs != clean.outputs[name].numpy()).reshape(len(runs), -1))
     codes = runs.reshape(len(runs), -1)[run, element]
     changed = {name: incremental.pixels(name, run, element, codes)}

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode, Graph, InputNode, MaxPoolNode
@@ -34,7 +33,7 @@ def images(shape):
 
 def every_pixel(golden, node, codes):
     """All output pixels of the image, and violations of each."""
-    layer = OutputPixels(golden, node, torch.from_numpy(codes)[None])
+    layer = OutputPixels(golden, node, codes)
     assert layer.exact
     found = [layer.codes(windows) for windows in layer.windows.golden()]
     rows, bad = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -100,11 +99,11 @@ def test_padding_never_wins_a_maximum():
 def test_what_float64_does_not_hold_is_said(multiplier, shift, exact):
     node = conv([[[[127]]]], [0], [multiplier], [shift])
     golden = Golden(graph_of(node, (1, 4, 4)))
-    layer = OutputPixels(golden, node, torch.zeros(1, 1, 4, 4, dtype=torch.int8))
+    layer = OutputPixels(golden, node, np.zeros((1, 4, 4), np.int8))
     assert layer.exact == exact
     wide = conv([[[[127]]]], [(1 << 31) - 16257], [(1 << 22)], [40])
     golden = Golden(graph_of(wide, (1, 4, 4)))
-    assert not OutputPixels(golden, wide, torch.zeros(1, 1, 4, 4, dtype=torch.int8)).exact
+    assert not OutputPixels(golden, wide, np.zeros((1, 4, 4), np.int8)).exact
 
 
 @pytest.mark.parametrize("rounding", reference.ROUNDINGS)

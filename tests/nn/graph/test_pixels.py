@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
-from holdfast.nn.graph.pixels import image_codes
+from holdfast.nn.graph.pixels import image_codes, pixel_codes
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_nearest_code_of_every_pixel(bits):
-    codes = image_codes(np.arange(256, dtype=np.uint8), bits).tolist()
+    pixels = np.arange(256, dtype=np.uint8)
+    codes = pixel_codes(pixels, bits).tolist()
+    assert image_codes(pixels, bits).tolist() == codes
     levels = 2**bits - 1
     for pixel, code in enumerate(codes):
         assert abs((code + 2 ** (bits - 1)) / levels - pixel / 255) <= 0.5 / levels

@@ -3,19 +3,12 @@
 import numpy as np
 import pytest
 
-from holdfast.nn.graph import products
 from holdfast.nn.graph.products import Products
-
-
-@pytest.fixture(params=["bytes", "numbers"])
-def kind(request, monkeypatch):
-    if request.param == "numbers":
-        monkeypatch.setattr(products, "multiplies_bytes", lambda: False)
 
 
 @pytest.mark.parametrize("length", [1, 3, 64, 577, 1100])
 @pytest.mark.parametrize("ends", [True, False])
-def test_products(kind, length, ends):
+def test_products(length, ends):
     draw = np.random.default_rng(length)
     rows = draw.integers(-128, 128, (5, length)).astype(np.int8)
     matrix = draw.integers(-127, 128, (length, 3)).astype(np.int8)
@@ -28,7 +21,7 @@ def test_products(kind, length, ends):
     assert found.astype(object).tolist() == wanted.tolist()
 
 
-def test_sums_beyond_float32(kind):
+def test_sums_beyond_float32():
     rows = np.full((1, 4000), -128, np.int8)
     matrix = np.full((4000, 1), 127, np.int8)
     rows[0, 0] = 1
