@@ -189,7 +189,7 @@ class Engine:
         """Decides a fault by RTL alone, from the first cycle to the last."""
         self.take()
         seen = self.inference.plain(upset)
-        return self._seen(upset.cycle, seen, "plain")
+        return self.seen(upset.cycle, seen, "plain")
 
     def take(self) -> None:
         """Makes this image's golden run the inference's."""
@@ -218,7 +218,7 @@ class Engine:
             return self.plain(fault)
         found = self._resolved(fault)
         if isinstance(found, InferenceOutcome):
-            return self._seen(fault.cycle, found, "end")
+            return self.seen(fault.cycle, found, "end")
         return found
 
     def _resolved(self, fault: Fault) -> Decision | InferenceOutcome:
@@ -274,7 +274,8 @@ class Engine:
             return Pattern.of_sums(node.name, effect.sums)
         return Pattern.of_codes(effect.step.target, effect.tensors, self._outputs)
 
-    def _seen(self, began: int, seen: InferenceOutcome, path: str) -> FaultOutcome:
+    def seen(self, began: int, seen: InferenceOutcome, path: str) -> FaultOutcome:
+        """The outcome of a fault, which began in a cycle, by what RTL showed of it."""
         detected = self._guarded and seen.ended and seen.counts > self._counts
         latency = -1
         if detected and seen.detected is not None:
