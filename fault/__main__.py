@@ -12,7 +12,8 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 from holdfast.fault.campaign.campaign import CampaignSettings, prepare, run_campaign
 from holdfast.fault.campaign.console import ConsoleObserver
-from holdfast.fault.campaign.pilot import METRICS
+from holdfast.fault.campaign.pilot import METRICS, check_pilot
+from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.campaign.replay_upset import replay_upset
 from holdfast.fault.model.registry import fault_model
 from holdfast.fault.model.space import STRUCTURES
@@ -100,12 +101,15 @@ def campaign(
         options.words(structures), options.words(layers), options.words(phases), pattern,
         tuple(given.element(name) for name in options.words(pes)),
     )  # fmt: skip
+    model = fault_model(bits, stuck, duration)
     _check(compile_graph(graph, chosen), guards, filters, shortcuts)
+    if pilot is not None:
+        check_pilot(PriorCampaign.load(pilot), seed, model=model.settings(), filters=filters)
     settings = CampaignSettings(
         guards=guards, faults=faults, minimum=minimum, margin=_share("--margin", margin),
         confidence=level, stop_at=_share("--stop-at", stop_at),
         audit=options.share("--audit", audit, zero=True), filters=filters,
-        model=fault_model(bits, stuck, duration), shortcuts=shortcuts, patterns=patterns,
+        model=model, shortcuts=shortcuts, patterns=patterns,
         pilot=pilot, metric=metric, seed=seed,
         unit=unit, against=tuple(Path(name) for name in options.words(against)),
         rates=given.rates(fit),

@@ -15,6 +15,7 @@ from holdfast.fault.campaign.prior import PriorCampaign
 from holdfast.fault.results.environment import Environment
 from holdfast.fault.results.rates import failure_rates
 from holdfast.fault.results.rates_files import metrics_sentence, rates_tables, write_rates
+from holdfast.fault.results.tables import audit
 from holdfast.nn import options as shared
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -42,7 +43,8 @@ def rates(
         console.print(table)
     console.print(metrics_sentence(found))
     console.print(f"{printable(place / 'failure_rates.html')}, .json and .csv written.")
-    return 0
+    console.print(audit(ended.summary.audit))
+    return 1 if ended.summary.audit.disagreements else 0
 
 
 if __name__ == "__main__":

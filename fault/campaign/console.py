@@ -9,6 +9,7 @@ from holdfast.base.console import console, marked
 from holdfast.base.progress import rated
 from holdfast.fault.results.rates_files import metrics_sentence, rates_tables
 from holdfast.fault.results.tables import (
+    audit,
     effects_table,
     independent_table,
     pairs_table,
@@ -63,7 +64,7 @@ class ConsoleObserver(Observer):
         )
 
     def ended(self, run: GuardRun) -> None:
-        summary, checked = run.summary, run.summary.audit
+        summary = run.summary
         console.print(effects_table(summary, run.guard))
         console.print(
             f"Weighted by population: SDC-1 {percent(summary.total['sdc1'])} %, output or end "
@@ -80,12 +81,7 @@ class ConsoleObserver(Observer):
                 f"{accuracy.golden} of {accuracy.images} images are classified rightly "
                 f"without a fault; an upset costs {percent(accuracy.drop)} % of accuracy."
             )
-        console.print(
-            f"Audit: {checked.checked} faults again by plain RTL, "
-            f"{checked.disagreements} disagreements."
-        )
-        for fault in checked.faults:
-            console.print(marked((f"{fault}: plain RTL disagrees.", "bold red")))
+        console.print(audit(summary.audit))
         files = f"{run.folder / 'report.html'} and {run.folder / 'summary.json'}"
         console.print(f"{files} {'written' if run.written else 'lie there, on a read-only disk'}.")
 

@@ -3,6 +3,8 @@
 division = divided(plan, PriorCampaign.load(folder), manifest(spec, plan), "sdc1")
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,16 +34,7 @@ def divided(plan: Plan, pilot: PriorCampaign, here: Manifest, metric: str) -> Di
         The pilot is of another design, network, fault model or part of the space, or damaged,
         or had a pilot and the same seed.
     """
-    for key, what in _SAME.items():
-        if getattr(pilot.manifest, key) != getattr(here, key):
-            raise HoldfastError(
-                f"{printable(pilot.folder)} is no pilot of this campaign: it is of {what}."
-            )
-    if pilot.manifest.pilot and pilot.manifest.seed == here.seed:
-        raise HoldfastError(
-            f"{printable(pilot.folder)} had a pilot itself and drew by the seed {here.seed} as "
-            "well: give another seed, or some of its draws are made again."
-        )
+    check_pilot(pilot, here.seed, **{key: getattr(here, key) for key in _SAME})
     tables = [pilot.table(path) for path in pilot.shards()]
     rows, images = Rows(tables, ("word", "cycle")), pilot.summary.images
     kinds = rows.kinds()
@@ -57,6 +50,20 @@ def divided(plan: Plan, pilot: PriorCampaign, here: Manifest, metric: str) -> Di
             np.bincount(cells, minlength=size) / images,
         )
     return divide(plan.cells, plan.structures, tallies)
+
+
+def check_pilot(pilot: PriorCampaign, seed: int, **here: Any) -> None:
+    """Compares what is known so far of a campaign with its pilot; raises as `divided` does."""
+    for key, what in _SAME.items():
+        if key in here and getattr(pilot.manifest, key) != here[key]:
+            raise HoldfastError(
+                f"{printable(pilot.folder)} is no pilot of this campaign: it is of {what}."
+            )
+    if pilot.manifest.pilot and pilot.manifest.seed == seed:
+        raise HoldfastError(
+            f"{printable(pilot.folder)} had a pilot itself and drew by the seed {seed} as "
+            "well: give another seed, or some of its draws are made again."
+        )
 
 
 def _cells(plan: Plan, structure: str, rows: Rows, some: NDArray) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from holdfast.base.console import marked
 from holdfast.base.statistics import Estimate, Sample, share
@@ -13,7 +14,7 @@ from holdfast.fault.outcome.classify import FaultResult
 from holdfast.fault.outcome.effects import EFFECTS
 
 from .layers import Row
-from .record import Sampling, Summary
+from .record import Audit, Sampling, Summary
 
 _HEADINGS = {"masked": "mask", "latent": "lat", "benign": "ben", "sdc1": "SDC1", "stopped": "stop",
              "hang": "hang", "detected": "flag"}  # fmt: skip
@@ -131,6 +132,13 @@ def divergence_table(title: str, entries: Iterable[Divergence], later: int = 0) 
         cycle = str(entry.cycle + later)
         table.add_row(cycle, entry.signal, f"{entry.golden:#x}", f"{entry.faulty:#x}")
     return table
+
+
+def audit(found: Audit) -> Text:
+    """Says what plain RTL makes of a campaign, and the first faults that it disagrees with."""
+    wrong = ((f"\n{fault}: plain RTL disagrees.", "bold red") for fault in found.faults)
+    told = f"Audit: {found.checked} faults again by plain RTL, {found.disagreements} disagreements."
+    return marked(told, *wrong)
 
 
 def precision(sampling: Sampling) -> str:

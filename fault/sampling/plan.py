@@ -20,7 +20,7 @@ import numpy as np
 
 from holdfast.base.errors import HoldfastError
 from holdfast.base.statistics import sample_size
-from holdfast.base.text import printable, shown
+from holdfast.base.text import shown
 from holdfast.fault.analysis.closed_forms import rtl_alone
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.models.base import FaultModel
@@ -71,7 +71,7 @@ class Plan:
         self.model, self.filters, self.schedule, self.whole = model, filters, schedule, whole
         check_known("structure", filters.structures, whole.structures)
         self.sampler = sampler(schedule, filters)
-        pattern = _compiled(filters.pattern)
+        pattern = re.compile(filters.pattern)
 
         def wanted(state: State) -> bool:
             if filters.structures and state.structure not in filters.structures:
@@ -267,17 +267,6 @@ class Plan:
             sizes = [self.model.places(self.whole, s) for s in members]
             result[name] = np.cumsum([0, *sizes[:-1]]), members
         return result
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError, ValueError) as error:
-        # A count that no machine has, and brackets nested too deep.
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
-        raise HoldfastError(
-            f"pattern {shown(pattern)} is not valid: {printable(reason, 200)}."
-        ) from None
 
 
 def _described(filters: Filters) -> str:

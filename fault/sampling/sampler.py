@@ -1,5 +1,6 @@
 """Says when faults begin: the part of the space that is hit, and draws of cycles in it."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.base.errors import HoldfastError
-from holdfast.base.text import shown
+from holdfast.base.text import printable, shown
 from holdfast.fault.model.space import State
 from holdfast.sim.machine.schedule import Schedule
 from holdfast.sim.machine.timeline import DescriptorTimeline
@@ -29,6 +30,11 @@ class Filters:
         Regular expression that occurs in the name of a register or memory.
     pes : tuple of (row, column)
         Only registers of these processing elements.
+
+    Raises
+    ------
+    HoldfastError
+        The pattern is not valid.
     """
 
     structures: tuple[str, ...] = ()
@@ -41,6 +47,14 @@ class Filters:
         for name, value in vars(self).items():
             if isinstance(value, tuple):
                 object.__setattr__(self, name, tuple(dict.fromkeys(value)))
+        try:
+            re.compile(self.pattern)
+        except (re.error, OverflowError, RecursionError, ValueError) as error:
+            # A count that no machine has, and brackets nested too deep.
+            reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+            raise HoldfastError(
+                f"pattern {shown(self.pattern)} is not valid: {printable(reason, 200)}."
+            ) from None
 
 
 class Sampler:

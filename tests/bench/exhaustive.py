@@ -27,11 +27,8 @@ from holdfast.base.files import write_json
 from holdfast.base.options import check_choice, path, text, whole, words
 from holdfast.base.progress import rated
 from holdfast.base.sources import source_hash
-from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.campaign.engine import Engine
-from holdfast.fault.campaign.golden_runs import watched
 from holdfast.fault.campaign.manifest import program_hash
-from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.gen.config import AcceleratorConfig
@@ -39,8 +36,7 @@ from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GuardSettings
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.spec import Network
-from holdfast.sim.netlist.accelerator import accelerator_netlist
-from tests.bench.compared import differing
+from tests.bench.compared import campaign_engine, differing
 from tests.bench.plain import PlainRtl
 from tests.random_graph import random_graph
 
@@ -57,7 +53,7 @@ _SHOWN = 20
 
 
 def small_engine(rows: int, cols: int, channels: int, pooling: str, guard: GuardSettings) -> Engine:
-    """The engine of a network that has a layer of each kind, as campaigns make it."""
+    """Makes the engine of a network that has a layer of each kind, as campaigns make it."""
     net = Network("small", input_shape=(2, 3, 3))
     first = net.conv("first", "image", channels, 2, padding=0)
     second = net.conv("second", first, channels, 1, activation="none")
@@ -67,13 +63,9 @@ def small_engine(rows: int, cols: int, channels: int, pooling: str, guard: Guard
         rows=rows, cols=cols, act_depth=32, weight_depth=256, acc_depth=16, param_depth=32,
         program_depth=16, guard=guard.on,
     )  # fmt: skip
-    program, netlist = compile_graph(random_graph(net, seed=5), config), accelerator_netlist(config)
+    program = compile_graph(random_graph(net, seed=5), config)
     pixels = np.random.default_rng(1).integers(0, 256, (1, *net.input_shape), np.uint8)
-    codes = image_codes(pixels, config.act_bits)[0].numpy()
-    session = RtlSession(program, netlist, guard)
-    session.golden = trace = session.record(codes)
-    table = LivenessTable.of(netlist, session.lockstep, watched(netlist))
-    return Engine(session, codes, trace, table)
+    return campaign_engine(program, image_codes(pixels, config.act_bits)[0].numpy(), guard)
 
 
 @app.command()
@@ -131,7 +123,7 @@ def _walk(name: str, stride: int, first: int, audit: int, folder: Path) -> dict[
 
 
 def _done(kept: Path) -> dict[int, dict[str, Any]]:
-    """What is kept, by cycle; a line that was cut goes."""
+    """Reads what is kept, by cycle; a line that was cut goes."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     lines = kept.read_text().splitlines(keepends=True) if kept.is_file() else []
     lines = [line for line in lines if line.endswith("\n")]
@@ -142,7 +134,7 @@ def _done(kept: Path) -> dict[int, dict[str, Any]]:
 def _cycle(
     engine: Engine, plain: PlainRtl, registers: list, cycle: int, audit: int
 ) -> dict[str, Any]:
-    """All upsets that begin in one cycle."""
+    """Compares all upsets that begin in one cycle."""
     began = time.process_time()
     faults, structures = [], []
     for state in registers:

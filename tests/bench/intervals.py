@@ -264,8 +264,39 @@ def piloted(source: np.random.Generator, repetitions: int) -> Iterator[Point]:
         }  # fmt: skip
 
 
+def both(source: np.random.Generator, repetitions: int) -> Iterator[Point]:
+    """A campaign whose draws a pilot decided, and that stops when its interval is narrow enough."""
+    planned, level, many = 4 * FAULTS, raised(1 - 2 * TAIL), min(repetitions, _MOST_STOPPED)
+    sizes = dict(enumerate(SHARES))
+    counts = dict(enumerate(planned.tolist()))
+    for unseen, margin, unit in product((0.0, 1.0, 10.0), (4e-4, 2e-4, 1e-4), (100, 1000)):
+        shares, held, faults, looks = rates(unseen), 0, 0, 0
+        truth = float(SHARES @ shares)
+        for _ in range(many):
+            units, failed, drawn = 1, np.zeros_like(planned), np.zeros_like(planned)
+            while True:
+                now = np.minimum(planned, units * unit)
+                failed, drawn = failed + source.binomial(now - drawn, shares), now
+                samples = {
+                    number: Sample.counted(*part)
+                    for number, part in enumerate(
+                        zip(failed.tolist(), drawn.tolist(), UNUSED, strict=True)
+                    )
+                }
+                here, looks = stratified(samples, sizes, level), looks + 1
+                if (here.high - here.low) / 2 <= margin or (drawn == planned).all():
+                    break
+                units = next_look(samples, sizes, counts, unit, units, margin, level)
+            held, faults = held + (here.low <= truth <= here.high), faults + int(drawn.sum())
+        yield {
+            "group": "--pilot and --stop-at", "unit": unit, "images": 1, "share": truth,
+            "unseen": unseen, "margin": margin, "now coverage": held / many,
+            "faults": faults / many, "looks": looks / many,
+        }  # fmt: skip
+
+
 PARTS = {"one": one_stratum, "strata": strata, "pairs": pairs, "stopped": stopped,
-         "piloted": piloted}  # fmt: skip
+         "piloted": piloted, "both": both}  # fmt: skip
 
 
 @app.command()

@@ -18,8 +18,6 @@ from holdfast.fault.campaign.engine import FaultOutcome
 from holdfast.fault.injection.session import InferenceOutcome, RtlSession
 from holdfast.fault.injection.trace import Differences, RunEnd
 
-__all__ = ["PlainRtl"]
-
 _KEPT = 64
 """Cycles behind a fault's in which states are remembered."""
 
@@ -95,7 +93,7 @@ class PlainRtl:
         return found
 
     def _key(self, cycle: int) -> bytes:
-        """What differs from the golden state of a cycle, or from the last one behind it."""
+        """Packs what differs from the golden state of a cycle, or from the last one behind it."""
         golden = self._packed[min(cycle, self.cycles)]
         wrong = self._state() ^ golden
         where = np.flatnonzero(wrong)
@@ -105,7 +103,7 @@ class PlainRtl:
         return self._model.snapshot().data[self._bytes]
 
     def _ended(self, cycle: int) -> FaultOutcome:
-        """What the host reads after the interrupt."""
+        """Tells what the host reads after the interrupt."""
         self.finished += 1
         model, memories = self._model, []
         for name in model.differences(self._golden[-1]):

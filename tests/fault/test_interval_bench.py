@@ -62,7 +62,7 @@ def test_a_population_drawn_by_a_pilot_is_whole():
     assert piloted.SHARES @ piloted.rates(10.0) < 5e-4
 
 
-@pytest.mark.parametrize("part", ["piloted", "stopped"])
+@pytest.mark.parametrize("part", ["piloted", "stopped", "both"])
 def test_intervals_of_campaigns_that_adapt_hold_the_truth(part):
     points = list(PARTS[part](np.random.default_rng(4), 25))
     assert np.mean([point["now coverage"] for point in points]) > 0.94

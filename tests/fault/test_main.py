@@ -89,6 +89,20 @@ def test_a_campaign_and_the_same_command_again(files, command):
     assert json.loads((files.store / "summary.json").read_text()) == summary
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--pattern", "("), "pattern '(' is not valid"),
+        (("--pattern", "(" * 3000), "is not valid: "),
+        (("--pilot", "{folder}/none"), "holds no campaign that has ended"),
+    ],
+)
+def test_mistakes_are_told_before_images_are_loaded(files, command, monkeypatch, options, message):
+    monkeypatch.setattr(campaign, "images_for", lambda *given: pytest.fail("images were loaded"))
+    code, _, complaint = command(*SMALL, *options)
+    assert code == 2 and message in complaint and complaint.count("\n") == 1
+
+
 def test_a_small_population_is_tried_whole_in_a_folder_with_brackets(files, command):
     """Twice the same phase is the same population; the path is printed as it is."""
     files.store = files.folder / "o10[old]" / "[" / "x]"

@@ -6,7 +6,9 @@ import json
 import pytest
 
 import holdfast.fault.rates as command_module
+from holdfast.base.checked import read_checked, with_check
 from holdfast.base.command import run
+from holdfast.base.files import write_json
 from tests.fault.test_main import SMALL, command, files  # noqa: F401
 
 TEXT = """format = 1
@@ -57,6 +59,21 @@ def test_a_finished_campaign_and_the_campaign_itself(files, command, rates):  # 
         entry = found["units"][row["unit"]][row["effect"]]
         assert float(row["fit"]) == entry["fit"]
         assert (row["mtbf_hours"] == "") == (entry["hours"] is None)
+
+
+def test_an_audit_that_disagreed_is_told(files, command, rates):  # noqa: F811
+    place, page = files.folder / "environment.toml", "failure_rates.html"
+    place.write_text(TEXT)
+    assert command(*SMALL, "--structures", "weight,skew", "--audit", "100%")[0] == 0
+    code, told, _ = rates(files.store, "--environment", place)
+    assert code == 0 and "faults again by plain RTL, 0 disagreements" in told
+    found = read_checked(files.store / "summary.json", "summary")
+    found["audit"] |= {"disagreements": 1, "faults": ["c7/array__pe_0_0__weight[5]"]}
+    write_json(files.store / "summary.json", with_check(found))
+    code, told, _ = rates(files.store, "--environment", place)
+    assert code == 1 and "faults again by plain RTL, 1 disagreements" in told
+    assert "c7/array__pe_0_0__weight[5]: plain RTL disagrees." in told
+    assert (files.store / page).exists()
 
 
 def test_refusals(files, command, rates):  # noqa: F811

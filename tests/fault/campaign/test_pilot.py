@@ -7,6 +7,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+import holdfast.fault.__main__ as campaign
 from holdfast.fault.campaign.prior import PriorCampaign, paired
 from tests.fault.test_main import command, files, shards  # noqa: F401
 
@@ -126,6 +127,16 @@ def test_a_pilot_that_does_not_fit(files, command, pilot, options, message):  # 
     code, _, complaint = command(*PILOTED, *(() if "--structures" in options else WHERE), *options)
     assert code == 2 and message in complaint and complaint.count("\n") == 1
     assert not files.store.exists()
+
+
+def test_what_does_not_fit_is_told_before_images(files, command, pilot, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(campaign, "images_for", lambda *given: pytest.fail("images were loaded"))
+    for options, message in (
+        (("--structures", "skew"), "is of another part of the space"),
+        ((*WHERE, "--bits", "2"), "is of another fault model"),
+    ):
+        code, _, complaint = command(*PILOTED, *options)
+        assert code == 2 and message in complaint
 
 
 def test_a_damaged_pilot(files, command, pilot):  # noqa: F811
