@@ -10,7 +10,6 @@ import ast
 import hashlib
 import inspect
 import os
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -63,14 +62,14 @@ def outside_hash(*kinds: type) -> str:
 
 def sources(*modules: str, root: Path = _ROOT) -> list[Path]:
     """The files that :func:`source_hash` is of, sorted; raises as it does."""
-    ours = {path.parent.name for path in root.glob("*/__init__.py")} - {"tests"}
-    todo = list(modules) or [
-        ".".join([_NAME, *path.relative_to(root).with_suffix("").parts]).removesuffix(".__init__")
-        for room in sorted(ours)
-        for path in (root / room).rglob("*.py")
-    ]
     known: set[str] = set()
     files: set[Path] = set()
+    if not modules:
+        rooms = {path.parent for path in root.glob("*/__init__.py")} - {root / "tests"}
+        files.update(path for room in rooms for path in room.rglob("*.py"))
+        for folder in {path.parent for path in files}:
+            files.update(path for pattern in _BESIDE for path in folder.glob(pattern))
+    todo = list(modules)
     while todo:
         name = todo.pop()
         if name in known:
@@ -104,13 +103,16 @@ def _file(root: Path, module: str) -> Path | None:
     return None
 
 
-def _imports(path: Path, package: str) -> Iterator[tuple[str, list[str]]]:
+@cache
+def _imports(path: Path, package: str) -> list[tuple[str, list[str]]]:
     """Modules that a file imports, and what it takes from each."""
+    found: list[tuple[str, list[str]]] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, []) for alias in node.names)
+            found += [(alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")
             above = above[: len(above) + 1 - node.level] if node.level else []
             name = ".".join([*above, *([node.module] if node.module else [])])
-            yield name, [alias.name for alias in node.names]
+            found.append((name, [alias.name for alias in node.names]))
+    return found

@@ -14,7 +14,6 @@ from holdfast.fault.campaign.campaign import CampaignSettings, prepare, run_camp
 from holdfast.fault.campaign.console import ConsoleObserver
 from holdfast.fault.campaign.pilot import METRICS, check_pilot
 from holdfast.fault.campaign.prior import PriorCampaign
-from holdfast.fault.campaign.replay_upset import replay_upset
 from holdfast.fault.model.registry import fault_model
 from holdfast.fault.model.space import STRUCTURES
 from holdfast.fault.peers.shortcuts import Shortcuts
@@ -125,6 +124,9 @@ def campaign(
     if replay and shortcuts.alone:
         raise HoldfastError("--replay shows what the hardware does, without --requantize.")
     if replay:
+        # Imported here: PyTorch and the simulator take a second.
+        from holdfast.fault.campaign.replay_upset import replay_upset
+
         replay_upset(prepared.spec, replay, folder / "replay")
         return 0
     told.planned(prepared)

@@ -19,6 +19,7 @@ from holdfast.explore import exploration
 from holdfast.fault import rates, simulate, simulation
 from holdfast.fault.calibration import calibrate
 from holdfast.fault.campaign import campaign as engine
+from holdfast.fault.campaign import replay_upset
 from holdfast.nn.data.cifar import Cifar10
 from holdfast.nn.data.images import ImageSet
 from holdfast.nn.networks.float import FloatNetwork
@@ -151,15 +152,15 @@ def stop_where_work_begins(monkeypatch) -> None:
     for room in (simulate, engine):
         monkeypatch.setattr(room, "compile_graph", lambda *_: program())
         monkeypatch.setattr(room, "accelerator_netlist", lambda _: netlist())
-    for room in (simulation, engine):
-        monkeypatch.setattr(room, "image_codes", lambda *_: images())
+    monkeypatch.setattr(simulation, "image_codes", lambda *_: images())
+    monkeypatch.setattr(engine, "pixel_codes", lambda *_: images().numpy())
     for room in (simulation, engine, exploration):
         monkeypatch.setattr(room, "find_tools", lambda: None)
     monkeypatch.setattr(generate, "emit", lambda *_: "module")
     monkeypatch.setattr(simulation, "golden_run", begins)
     schedule = Schedule(program())
     monkeypatch.setattr(engine, "Schedule", lambda _: schedule)
-    monkeypatch.setattr(campaign, "replay_upset", begins)
+    monkeypatch.setattr(replay_upset, "replay_upset", begins)
     monkeypatch.setattr(engine, "golden_runs", begins)
     monkeypatch.setattr(rates, "PriorCampaign", SimpleNamespace(load=begins))
     monkeypatch.setattr(calibrate, "fit", begins)
