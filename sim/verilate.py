@@ -34,6 +34,8 @@ _OPTIONS = [
     "-Wno-lint",
     "-Wno-fatal",
 ]  # fmt: skip
+_JOINED_BYTES = 1 << 20
+"""Of source in a joined file: compiling that takes several times as long as reading headers."""
 
 
 def tool_versions() -> list[str]:
@@ -100,19 +102,36 @@ def compiler_flags(*, trace: bool = False) -> list[str]:
 
 
 def compile_sources(sources: Sequence[Path], folder: Path, flags: Sequence[str]) -> list[Path]:
-    """Compiles each of `sources` into an object file in `folder`, as many at once as cores."""
+    """Compiles `sources` into object files in `folder`, as many at once as cores.
+
+    Small files are joined: reading Verilator's headers is most of their time.
+    """
     tools = find_tools()
-    objects = [folder / f"{source.stem}.o" for source in sources]
 
-    def compile_one(job: tuple[Path, Path]) -> None:
-        source, target = job
+    def compile_one(source: Path) -> Path:
+        target = folder / f"{source.stem}.o"
         _run([tools.compiler, *flags, "-c", str(source), "-o", target.name], folder, tools)
+        return target
 
-    # Largest first: the last one to finish should not be the longest.
-    jobs = sorted(zip(sources, objects, strict=True), key=lambda job: -job[0].stat().st_size)
     with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
-        list(pool.map(compile_one, jobs))
-    return objects
+        return list(pool.map(compile_one, _joined(sources, folder)))
+
+
+def _joined(sources: Sequence[Path], folder: Path) -> list[Path]:
+    """Files that include all of `sources`: as many as cores, but none much smaller than needed."""
+    if len(sources) == 1:
+        return list(sources)
+    sizes = {path: path.stat().st_size for path in sources}
+    count = max(1, min(_cores(), sum(sizes.values()) // _JOINED_BYTES))
+    groups: list[list[Path]] = [[] for _ in range(count)]
+    for path in sorted(sources, key=sizes.__getitem__, reverse=True):
+        min(groups, key=lambda group: sum(sizes[path] for path in group)).append(path)
+    joined = [folder / f"joined{number}.cpp" for number in range(count)]
+    for target, group in zip(joined, groups, strict=True):
+        names = [path.name if path.parent == folder else path for path in sources if path in group]
+        lines = [f'#include "{name}"\n' for name in names]
+        target.write_text("".join(lines), encoding="utf-8")
+    return joined
 
 
 def link(objects: Sequence[Path], target: Path, flags: Sequence[str]) -> None:

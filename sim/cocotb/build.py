@@ -18,7 +18,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def build_cocotb(netlist: Netlist, *, waves: bool = False) -> Build:
     def make(folder: Path) -> None:
         (folder / "state.vlt").write_text(items, encoding="utf-8")
         sources = verilate(netlist, folder, "Vtop", [*options, "state.vlt"])
-        objects = compile_sources([_joined(sources, folder, main)], folder, flags)
+        objects = compile_sources([*sources, main], folder, flags)
         link(
             [*objects, *runtime_objects(vpi=True, trace=waves)],
             folder / "simulation",
@@ -212,14 +212,6 @@ class _Results:
 def _at_run_time(libraries: Path) -> list[str]:
     """Makes a program look for its libraries there; the usual -Wl splits a path at commas."""
     return ["-Xlinker", "-rpath", "-Xlinker", str(libraries)]
-
-
-def _joined(sources: Sequence[Path], folder: Path, *more: Path) -> Path:
-    """One file that includes all: reading Verilator's headers once is most of the time."""
-    joined = folder / "joined.cpp"
-    lines = [f'#include "{path.name}"\n' for path in sources]
-    joined.write_text("".join(lines + [f'#include "{path}"\n' for path in more]), encoding="utf-8")
-    return joined
 
 
 def _environment(build: Build, test_module: str) -> dict[str, str]:

@@ -68,10 +68,7 @@ def compiled_flags() -> list[str]:
 
 
 def compile_model(netlist: Netlist, folder: Path) -> list[Path]:
-    """Compiles `netlist` in a folder; returns the Verilated model's object files, all kept.
-
-    The harness is not among them; the library is `folder` / ``model.so``.
-    """
+    """Compiles `netlist` into `folder` / ``model.so``; returns its object files, all kept."""
     if not netlist.clock:
         raise ValueError(f"{netlist.top} has no clock")
     members: dict[str, str] = {}
@@ -91,10 +88,9 @@ def compile_model(netlist: Netlist, folder: Path) -> list[Path]:
     harness = folder / "harness.cpp"
     direct = clock_triggers_all("".join(p.read_text(encoding="utf-8") for p in sources))
     harness.write_text(_harness(netlist, members, direct), encoding="utf-8")
-    *model, wrapper = compile_sources([*sources, harness], folder, compiled_flags())
-    model += runtime_objects()
-    link([*model, wrapper], folder / _LIBRARY, ["-shared", "-pthread"])
-    return model
+    objects = compile_sources([*sources, harness], folder, compiled_flags()) + runtime_objects()
+    link(objects, folder / _LIBRARY, ["-shared", "-pthread"])
+    return objects
 
 
 def storage_members(folder: Path) -> dict[str, str]:
