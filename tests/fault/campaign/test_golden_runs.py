@@ -17,6 +17,7 @@ from holdfast.fault.campaign.workers import Worker, run_units
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.sampling.sampler import Filters
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
+from tests.fault import small_campaign
 from tests.fault.tiny import images, netlist, program, recorded
 
 MANY = {"weight": 30, "requantizer": 520, "accumulators": 30, "sequencer": 250, "host": 250}
@@ -168,3 +169,41 @@ def test_faults_with_a_closed_form_wait_for_no_table(table, tmp_path, monkeypatc
     assert not analysed
     worker.compute(UnitId("host", 0))
     assert len(analysed) == 1
+
+
+def test_saved_golden_run_gives_the_same(finished, tmp_path, space, schedule):
+    job, _, _, _ = finished
+    saved = small_campaign.job_of(space, schedule, golden=tmp_path / "golden")
+    golden_runs(saved)
+    assert (tmp_path / "golden" / "0" / "begin.npy").is_file()
+    assert (
+        Worker(saved).compute(UnitId("weight", 0))[0] == Worker(job).compute(UnitId("weight", 0))[0]
+    )
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda data: data[:200] + bytes(byte ^ 255 for byte in data[200:]),
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+    ],
+)
+@pytest.mark.parametrize("name", ["first", "words", "moments", "states"])
+def test_a_damaged_golden_run_is_recorded_anew(
+    finished, tmp_path, space, schedule, harm, name, monkeypatch, capsys
+):
+    """Its indices would lead compiled code anywhere in the memory of the process."""
+    job, _, _, _ = finished
+    saved = small_campaign.job_of(space, schedule, golden=tmp_path / "golden")
+    golden_runs(saved)
+    path = tmp_path / "golden" / "0" / f"{name}.npy"
+    whole = path.read_bytes()
+    path.write_bytes(harm(whole))
+    wanted = Worker(job).compute(UnitId("weight", 0))[0]
+    assert Worker(saved).compute(UnitId("weight", 0))[0] == wanted
+    monkeypatch.setattr("holdfast.base.artefact._known", set())
+    golden_runs(saved)
+    assert path.read_bytes() == whole
+    assert f"is damaged in {name}.npy: made anew." in capsys.readouterr().err
+    assert Worker(saved).compute(UnitId("weight", 0))[0] == wanted

@@ -13,6 +13,7 @@ import pytest
 from holdfast.base.errors import HoldfastError
 from holdfast.fault.campaign.shard import SCHEMA, pack, stamped
 from holdfast.fault.campaign.store import Store
+from tests.fault.small_campaign import packed
 from tests.mutations import altered, damaged, harm
 
 MANIFEST = {
@@ -244,3 +245,35 @@ def test_a_stamp_is_all_that_is_added():
     stamp = json.loads(file.metadata.metadata[b"holdfast"])
     assert stamp.pop("digest").isalnum()
     assert stamp == {"unit": "weight-000000", "rows": 5, "campaign": "c"}
+
+
+def test_no_space_keeps_what_is_finished(tmp_path, monkeypatch):
+    with Store(tmp_path, {"sources": "a"}) as store:
+        store.add("weight-000000", packed(["sdc1"]))
+        whole = store.shard("weight-000000").read_bytes()
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "replace", full)
+        with pytest.raises(HoldfastError, match="No space left on device; finished shards are"):
+            store.add("weight-000001", packed(["sdc1"]))
+        assert store.shard("weight-000000").read_bytes() == whole
+        assert not store.shard("weight-000001").exists()
+        assert len(list((tmp_path / "shards").iterdir())) == 1
+
+
+def test_another_campaign_is_refused(tmp_path):
+    with Store(tmp_path, {"design": "a", "seed": 1}):
+        with pytest.raises(HoldfastError, match="another process works on campaign"):
+            with Store(tmp_path, {"design": "a", "seed": 1}):
+                pass
+    with pytest.raises(HoldfastError, match=r"holds another campaign: its design, seed differ"):
+        with Store(tmp_path, {"design": "b", "seed": 2}):
+            pass
+    with Store(tmp_path, {"design": "a", "seed": 1}):
+        pass
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(HoldfastError, match=r"manifest\.json is not valid JSON"):
+        with Store(tmp_path, {"design": "a"}):
+            pass

@@ -17,21 +17,11 @@ from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.fault.peers.shortcuts import Shortcuts
 from holdfast.fault.sampling.plan import Plan
-from holdfast.fault.sampling.sampler import PHASES, Filters
+from holdfast.fault.sampling.sampler import PHASES, Filters, phase_bounds
 from holdfast.nn.graph.guard_modes import GUARD_OFF
 from holdfast.sim.machine.schedule import Schedule
 from tests.fault.tiny import images, netlist, program
-
-
-@pytest.fixture(scope="module")
-def space():
-    return FaultSpace.of(netlist())
-
-
-@pytest.fixture(scope="module")
-def schedule():
-    return Schedule(program())
-
+from tests.sim.small import flip_flop_bits, memory_bits
 
 SMALL = {"structures": ("weight", "skew"), "layers": ("a",), "phases": ("drain",)}
 
@@ -157,3 +147,85 @@ def test_what_is_no_pattern_is_one_sentence(space, schedule, pattern):
         plan_of(space, schedule, pattern=pattern)
     told = str(caught.value)
     assert told.startswith("pattern ") and told.isprintable() and len(told) < 400
+
+
+def test_population_counts_every_bit_and_cycle(space, schedule):
+    plan = plan_of(space, schedule)
+    bits = flip_flop_bits(netlist()) + memory_bits(netlist())
+    assert plan.total == bits * schedule.cycles == space.population(schedule.cycles)
+    assert plan.excluded == {}
+
+
+def test_filters(space, schedule):
+    plan = plan_of(space, schedule, structures=("weight",), pes=((0, 1),), layers=("b",))
+    assert {state.signal for state in plan.space.states} == {
+        "array__pe_0_1__weight", "array__pe_0_1__shadow",
+    }  # fmt: skip
+    (run,) = (run for run in schedule.runs if run.step.name == "b")
+    assert plan.sampler.window == sorted(phase_bounds(run).values())
+    assert plan.cycles == run.end - run.fetch
+    for upset in plan.draw("weight", 0, 200, 1):
+        assert run.fetch <= upset.cycle < run.end
+    assert plan.excluded["weight"] == space.bits("weight") - 16
+    streaming = plan_of(space, schedule, phases=("stream",))
+    for upset in streaming.draw("host", 0, 100, 1):
+        begin, end = phase_bounds(schedule.at(upset.cycle))["stream"]
+        assert begin <= upset.cycle < end
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"structures": ("wieght",)}, "structure 'wieght' does not exist; known are pe_activation"),
+        ({"pattern": "nothing_like_it"}, "no register or memory is left by pattern"),
+        ({"pattern": "("}, "pattern '\\(' is not valid"),
+        ({"layers": ("z",)}, "layer 'z' does not exist; known are a, b, d, logits"),
+        ({"phases": ("idle",)}, "phase 'idle' does not exist"),
+        ({"pes": ((0, 1), (7, 7))}, "processing element 7.7 does not exist; they are 0.0 to"),
+    ],
+)
+def test_filters_that_match_nothing(space, schedule, filters, message):
+    with pytest.raises(HoldfastError, match=message):
+        plan_of(space, schedule, **filters)
+
+
+def test_draws_are_uniform_and_continue(space, schedule):
+    plan = plan_of(space, schedule)
+    assert plan.draw("skew", 4, 50, 1) == plan.draw("skew", 4, 50, 1)
+    assert plan.draw("skew", 4, 50, 1) != plan.draw("skew", 5, 50, 1)
+    bits = space.bits("skew")
+    upsets = [u for unit in range(40) for u in plan.draw("skew", unit, 500, 1)]
+    found = np.zeros(bits)
+    numbers = {space.site("skew", n): n for n in range(bits)}
+    for upset in upsets:
+        ((name, _, bit),) = upset.bits
+        found[next(n for s, n in numbers.items() if (s.signal, s.bit) == (name, bit))] += 1
+    expected = len(upsets) / bits
+    # Chi-squared with bits - 1 degrees of freedom: mean bits - 1, variance 2 (bits - 1).
+    statistic = ((found - expected) ** 2 / expected).sum()
+    assert abs(statistic - (bits - 1)) < 4 * (2 * (bits - 1)) ** 0.5
+    cycles = np.array([upset.cycle for upset in upsets]) / schedule.cycles
+    assert abs(cycles.mean() - 0.5) < 4 / (12 * len(upsets)) ** 0.5
+
+
+def test_adjacent_bits_stay_in_their_word(space, schedule):
+    plan = plan_of(space, schedule, UpsetModel(bits=3))
+    for structure in plan.structures:
+        for upset in plan.draw(structure, 0, 50, 2):
+            names = {(name, word) for name, word, _ in upset.bits}
+            assert len(names) == 1
+            bits = [bit for _, _, bit in upset.bits]
+            assert bits == list(range(bits[0], bits[0] + 3))
+            assert bits[-1] < space[upset.bits[0][0]].width
+
+
+def test_margin_plans_the_sample(space, schedule):
+    plan = plan_of(space, schedule)
+    # Leveugle: 9604 for an infinite population, 95 % and 1 %, to which this one is close.
+    assert plan.faults(0.01, 0.95) == pytest.approx(9604, rel=0.001)
+    assert plan.faults(0.01, 0.95) == int(np.ceil(sample_size(plan.total, 0.01, 0.95)))
+    counts = plan.allocate(10_000, 50)
+    assert min(counts.values()) >= 50
+    assert counts["weight_memory"] == pytest.approx(
+        10_000 * space.bits("weight_memory") / space.bits(), abs=1
+    )
