@@ -11,6 +11,7 @@ import pytest
 
 from holdfast.fault.campaign.golden_runs import golden_runs
 from holdfast.fault.campaign.store import Store
+from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.workers import Worker, run_units
 from holdfast.nn.graph.guard_modes import GUARD_ON
 from tests.base.living import IMPORTABLE
@@ -125,6 +126,7 @@ def test_a_larger_campaign_continues_a_smaller(space, schedule):
 
 _WITHOUT = """
 import pickle, sys
+from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.workers import Worker
 job = pickle.load(sys.stdin.buffer)
