@@ -68,7 +68,8 @@ class LivenessTable:
     Attributes
     ----------
     rows : dict
-        Row of each analysed bit, by register and bit.
+        Row of each analysed bit, by register and bit; bits that are seen and written in the same
+        cycles, such as most of a register's, have one.
     seen, ended : uint8 [rows, ceil(cycles / 8)]
         Bit t % 8 of byte t // 8: in cycle t it is seen; it is seen or written.
     hidden : frozenset of str
@@ -126,32 +127,39 @@ class LivenessTable:
         probe = analysis.between(lockstep, analysis.bits, cycles // 4, cycles // 4 + _PROBE)
         bits = [bit for bit, (sees, keeps) in probe.items() if keeps & ~sees]
         analysis.forget_loud()
-        seen = dict.fromkeys(bits, 0)
-        kept = dict.fromkeys(bits, 0)
-        for begin in range(0, cycles, length):
-            end = min(begin + length, cycles)
-            for bit, (sees, keeps) in analysis.between(lockstep, bits, begin, end).items():
-                seen[bit] |= sees << begin
-                kept[bit] |= keeps << begin
-        ones = (1 << cycles) - 1
-        ended = {bit: ones ^ kept[bit] | seen[bit] for bit in kept}
-        # A bit that never sleeps is simulated as soon as looked up.
-        chosen = [bit for bit, when in ended.items() if when.bit_count() < cycles // 2]
-        size = -(-cycles // 8)
-
-        def table(waves: dict[Net, int]) -> NDArray[np.uint8]:
-            data = b"".join(waves[bit].to_bytes(size, "little") for bit in chosen)
-            return np.frombuffer(data, np.uint8).reshape(len(chosen), size)
-
-        rows = {bit: row for row, bit in enumerate(chosen)}
-        return cls(rows, table(seen), table(ended), analysis.hidden, cycles)
+        waves: dict[Net, list[tuple[int, int]]] = {bit: [] for bit in bits}
+        starts = range(0, cycles, length)
+        for begin in starts:
+            found = analysis.between(lockstep, bits, begin, min(begin + length, cycles))
+            once: dict[tuple[int, int], tuple[int, int]] = {}
+            for bit, part in found.items():
+                waves[bit].append(once.setdefault(part, part))
+        alike: dict[tuple[tuple[int, int], ...], list[Net]] = {}
+        for bit, wave in waves.items():
+            alike.setdefault(tuple(wave), []).append(bit)
+        ones, size = (1 << cycles) - 1, -(-cycles // 8)
+        rows: dict[Net, int] = {}
+        tables: tuple[list[bytes], list[bytes]] = [], []
+        for parts, same in alike.items():
+            seen, kept = (sum(part[k] << at for at, part in zip(starts, parts, strict=True))
+                          for k in (0, 1))  # fmt: skip
+            ended = ones ^ kept | seen
+            # A bit that never sleeps is simulated as soon as looked up.
+            if ended.bit_count() < cycles // 2:
+                rows |= dict.fromkeys(same, len(tables[0]))
+                for table, when in zip(tables, (seen, ended), strict=True):
+                    table.append(when.to_bytes(size, "little"))
+        all_seen, all_ended = (
+            np.frombuffer(b"".join(table), np.uint8).reshape(len(table), size) for table in tables
+        )
+        return cls(rows, all_seen, all_ended, analysis.hidden, cycles)
 
     def save(self, folder: Path) -> None:
         """Writes the tables, one file each."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "seen.npy", self.seen)
         np.save(folder / "ended.npy", self.ended)
-        text = "".join(f"{name} {bit}\n" for name, bit in self.rows)
+        text = "".join(f"{name} {bit} {row}\n" for (name, bit), row in self.rows.items())
         write_atomically(folder / "rows.txt", text.encode())
         write_atomically(folder / "hidden.txt", "\n".join(sorted(self.hidden)).encode())
 
@@ -161,7 +169,7 @@ class LivenessTable:
         lines = [
             line.split() for line in (folder / "rows.txt").read_text(encoding="utf-8").splitlines()
         ]
-        rows = {(name, int(bit)): row for row, (name, bit) in enumerate(lines)}
+        rows = {(name, int(bit)): int(row) for name, bit, row in lines}
         seen, ended = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("seen", "ended"))
         hidden = frozenset((folder / "hidden.txt").read_text(encoding="utf-8").split())
         return cls(rows, seen, ended, hidden, cycles)

@@ -19,6 +19,7 @@ from pathlib import Path
 from holdfast.base.artefact import made
 from holdfast.base.cache import digest
 from holdfast.base.errors import HoldfastError
+from holdfast.base.memory import give_back
 from holdfast.base.sources import source_hash
 from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.injection.session import RtlSession
@@ -71,6 +72,7 @@ def liveness_table(job: CampaignSpec, number: int, session: RtlSession) -> Liven
     def analyse(folder: Path) -> None:
         names = watched(job.netlist)
         LivenessTable.of(job.netlist, session.lockstep, names).save(folder)
+        give_back()
 
     folder = made(job.golden / f"{number}-dormant", partial(_taken, job, number, analyse))
     return LivenessTable.load(folder, trace.cycles)

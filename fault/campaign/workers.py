@@ -19,8 +19,10 @@ from functools import partial
 from itertools import takewhile, zip_longest
 
 import numpy as np
+from numpy.typing import NDArray
 
 from holdfast.base.artefact import damage
+from holdfast.base.memory import unload
 from holdfast.base.pool import in_processes
 from holdfast.fault.analysis.liveness import LivenessTable
 from holdfast.fault.analysis.resolver import MadeWhenAsked
@@ -41,6 +43,8 @@ from .unit import UnitId
 
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
 _FOUND = [each.name for each in fields(FaultOutcome) if each.name in SCHEMA.names]
+_ENGINES = 16
+"""Images of which a process keeps what it has found out: some 6 MB each."""
 _BREAKS = 20
 """Times that the processes may die without a unit in between."""
 _DIED = (
@@ -60,15 +64,22 @@ class Worker:
             self.space, schedule, job.model, job.filters, job.shortcuts.sampler, job.division
         )
         self._engines: dict[int, Engine] = {}
+        self._saved: dict[int, bool] = {}
+        self._mapped: dict[int, list[NDArray]] = {}
         self._phases: dict[int, dict[str, tuple[int, int]]] = {}
 
     def engine(self, image: int) -> Engine:
         """Returns the engine of an image."""
         if image not in self._engines:
+            if len(self._engines) >= _ENGINES:
+                # All images come in turn: the last one would be the first to be missed.
+                del self._mapped[self._engines.popitem()[0]]
             job = self.job
             folder = job.golden / str(image) if job.golden else None
-            # On another machine there is none; one that is damaged is not taken.
-            saved = folder is not None and not damage(folder)
+            if image not in self._saved:
+                # On another machine there is none; one that is damaged is not taken.
+                self._saved[image] = folder is not None and not damage(folder)
+            saved = self._saved[image]
             reference = liveness = None
             if saved and folder:
                 trace = Trace.load(folder)
@@ -78,6 +89,7 @@ class Worker:
             if saved and job.watches_registers:
                 # Most faults do not ask, and need not wait for it.
                 liveness = MadeWhenAsked(watched(job.netlist), partial(self.analyse, image))
+            self._mapped[image] = [getattr(trace, field.name) for field in fields(trace)]
             self._engines[image] = Engine(
                 self.inference, job.codes[image], trace, liveness, job.shortcuts, job.patterns,
                 reference,
@@ -87,7 +99,9 @@ class Worker:
     def analyse(self, image: int) -> LivenessTable:
         """The liveness table of an image, made if nobody has."""
         self.engine(image).take()
-        return liveness_table(self.job, image, self.inference)
+        table = liveness_table(self.job, image, self.inference)
+        self._mapped[image] += [table.seen, table.ended]
+        return table
 
     def compute(self, unit: UnitId) -> tuple[bytes, UnitStatistics]:
         """Computes a unit's shard, and what it took."""
@@ -132,6 +146,8 @@ class Worker:
             found["agrees"] = [audited.get(index) for index in range(count)]
             for name, values in found.items():
                 columns[name] += values
+            if len(job.codes) > 1:
+                unload(self._mapped[image])
         return pack(columns), spent
 
     def _origin(self, stratum: str) -> tuple[int, dict]:

@@ -124,6 +124,18 @@ def test_a_larger_campaign_continues_a_smaller(space, schedule):
     assert len(set(drawn[1])) > 70
 
 
+def test_a_worker_keeps_a_few_images(tmp_path, space, schedule, monkeypatch):
+    codes = np.tile(images()[:2].numpy(), (2, 1, 1, 1))
+    job = job_of(space, schedule, golden=tmp_path / "golden", codes=codes)
+    golden_runs(job)
+    units = [UnitId("activation_memory", 0), UnitId("host", 0)]
+    wanted = [Worker(job).compute(unit)[0] for unit in units]
+    monkeypatch.setattr("holdfast.fault.campaign.workers._ENGINES", 2)
+    worker = Worker(job)
+    assert [worker.compute(unit)[0] for unit in units] == wanted
+    assert list(worker._engines) == list(worker._mapped) == [0, 3]
+
+
 _WITHOUT = """
 import pickle, sys
 from holdfast.fault.campaign.unit import UnitId
