@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from holdfast.fault.campaign.golden_runs import golden_runs
@@ -16,6 +17,7 @@ from holdfast.fault.campaign.workers import Worker, run_units
 from holdfast.nn.graph.guard_modes import GUARD_ON
 from tests.base.living import IMPORTABLE
 from tests.fault.small_campaign import content, job_of, read, sizes
+from tests.fault.tiny import images
 from tests.nn.test_without_torch import BLOCKED
 
 
