@@ -189,9 +189,7 @@ def weighted(parts: Mapping[str, Estimate], population: Mapping[str, int]) -> Es
     return Estimate(value, max(0.0, value - sqrt(below)), min(1.0, value + sqrt(above)))
 
 
-def sample_size(
-    population: int, margin: float, confidence: float = 0.95, share: float = 0.5
-) -> float:
+def sample_size(population: int, margin: float, confidence: float = 0.95) -> float:
     """Returns how many faults to draw for an error margin (Leveugle et al., DATE 2009).
 
     Parameters
@@ -200,16 +198,14 @@ def sample_size(
         Bits times cycles times images.
     margin : float
         Half width of the interval.
-    share : float
-        Expected share; 0.5 is the worst case.
 
     Returns
     -------
     float
-        n = N / (1 + e**2 (N - 1) / (t**2 p (1 - p))), not rounded.
+        n = N / (1 + e**2 (N - 1) / (t**2 p (1 - p))), not rounded, of the worst share p, 0.5.
     """
     t = quantile(confidence)
-    return population / (1 + margin**2 * (population - 1) / (t * t * share * (1 - share)))
+    return population / (1 + margin**2 * (population - 1) / (t * t / 4))
 
 
 def quantile(confidence: float) -> float:

@@ -27,10 +27,10 @@ def printable(text: object, limit: int | None = None) -> str:
     return whole if limit is None else _cut(whole, limit)
 
 
-def reason(error: BaseException, limit: int = 200) -> str:
+def reason(error: BaseException) -> str:
     """Returns what an error of a library says, for the end of a sentence that stays one."""
     told = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return printable(told or type(error).__name__, limit).rstrip(".")
+    return printable(told or type(error).__name__, 200).rstrip(".")
 
 
 def _cut(text: str, limit: int) -> str:

@@ -163,7 +163,6 @@ def predict(
     samples: int = 40_000,
     minimum: int = 2000,
     seed: int = 1,
-    confidence: float = 0.95,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Prediction]:
     """Predicts, by structure.
@@ -218,20 +217,20 @@ def predict(
                 wrong[part.numpy()] = corrupter.wrong_class(node, image[part], outputs)
                 if progress is not None:
                     progress(len(part))
-        found = share(Sample.of(wrong.reshape(-1, _EACH)), confidence)
+        found = share(Sample.of(wrong.reshape(-1, _EACH)))
         predictions[name] = Prediction(
-            total, _product(total, _corrupted(calibration, name, confidence), found), len(drawn)
+            total, _product(total, _corrupted(calibration, name), found), len(drawn)
         )
     return predictions
 
 
-def _corrupted(calibration: Calibration, structure: str, confidence: float) -> Estimate:
+def _corrupted(calibration: Calibration, structure: str) -> Estimate:
     """Share of a structure's faults that corrupted a layer in its campaigns, which its rates are
     known by; images are a cluster.
     """
     counts = calibration.counts[structure]
     faults = max(1.0, sum(counts["corrupted"].values()) / counts["images"])
-    return share(Sample.counted(faults, max(faults, counts["faults"])), confidence)
+    return share(Sample.counted(faults, max(faults, counts["faults"])))
 
 
 def _product(total: float, rate: Estimate, found: Estimate) -> Estimate:
