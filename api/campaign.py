@@ -29,7 +29,7 @@ _SHOWN = ("sdc1", "avf")
 
 @dataclass(frozen=True)
 class Campaign:
-    """The results of a campaign.
+    """Holds the results of a campaign.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ def load(network: str | Path) -> "Graph":
 
 @dataclass(frozen=True)
 class Accelerator:
-    """An accelerator, whose widths follow the network that it runs.
+    """Describes an accelerator, whose widths follow the network that it runs.
 
     Attributes
     ----------

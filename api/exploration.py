@@ -18,7 +18,7 @@ from .given import path_of
 
 @dataclass(frozen=True)
 class Exploration:
-    """The points of an exploration.
+    """Holds the points of an exploration.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ _OCCUPIED = (
 
 
 class HoldfastError(Exception):
-    """A mistake of the user, told in one sentence; commands print it and exit with 2."""
+    """Tells of a mistake of the user in one sentence; commands print it and exit with 2."""
 
 
 def disk_reason(found: OSError | str) -> str | None:

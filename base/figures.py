@@ -26,7 +26,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot and what it shows.
+    """Holds a plot and what it shows.
 
     Attributes
     ----------

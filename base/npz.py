@@ -35,7 +35,7 @@ class _Header:
 
 
 class Npz:
-    """An .npz file, open.
+    """Reads an .npz file.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 class Cell(NamedTuple):
-    """A cell of a table: what it says, a remark behind it, and what it is sorted by."""
+    """Fills a cell of a table: what it says, a remark behind it, and what it is sorted by."""
 
     text: str
     note: str = ""

@@ -25,7 +25,7 @@ _MOST = 1 - 1e-9
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio and its interval; None where it has no bound, because the divisor may be 0."""
+    """Holds a ratio and its interval; None where it has no bound, because the divisor may be 0."""
 
     value: float | None
     low: float

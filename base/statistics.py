@@ -36,7 +36,7 @@ from scipy.special import betaincinv
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share, and its confidence interval."""
+    """Holds a share and its confidence interval."""
 
     value: float
     low: float

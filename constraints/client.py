@@ -47,7 +47,7 @@ _DISAGREES = 1
 
 @dataclass(frozen=True)
 class BoardResult:
-    """One image on a board.
+    """Says what one image gave on a board.
 
     Attributes
     ----------

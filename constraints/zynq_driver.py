@@ -20,7 +20,7 @@ class HoldfastBoardError(Exception):
 
 
 class Holdfast:
-    """One accelerator.
+    """Drives one accelerator.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class PointPlan:
-    """A point and its measurements, by name; those that cannot be made with the reason."""
+    """Holds a point and its measurements, by name; those that cannot be made with the reason."""
 
     request: Request
     measurements: dict[str, Measurement]

@@ -50,7 +50,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A point against a budget.
+    """Compares a point with a budget.
 
     Attributes
     ----------

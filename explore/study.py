@@ -30,7 +30,7 @@ _OWN = ("rows", "cols", "act_bits", "weight_bits", "multiplier_bits", "rounding"
 
 @dataclass(frozen=True)
 class Point:
-    """One choice of everything.
+    """Makes one choice of everything.
 
     Attributes
     ----------

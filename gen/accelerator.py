@@ -17,7 +17,7 @@ from .roles import Kind, Role
 
 
 class Accelerator(wiring.Component):
-    """Systolic-array accelerator with one port to the host and an interrupt.
+    """Joins a systolic array, memories, one port to the host and an interrupt.
 
     Parameters
     ----------

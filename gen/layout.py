@@ -31,7 +31,7 @@ class Region(IntEnum):
 
 
 class Status(IntEnum):
-    """Why the last run ended."""
+    """Says why the last run ended."""
 
     OK = 0
     BAD_DESCRIPTOR = 1
@@ -60,7 +60,7 @@ STATUS_MEANINGS = {
 
 @dataclass(frozen=True)
 class Field:
-    """Bits of a descriptor: ``width`` bits from bit ``offset`` of word ``word``."""
+    """Places bits of a descriptor: ``width`` bits from bit ``offset`` of word ``word``."""
 
     name: str
     word: int
@@ -76,7 +76,7 @@ def _bits(width: int, meaning: str, signed: bool = False, default: int | None = 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """The work of one run of the array, in the order of the words; fields not given are zero.
+    """Holds the work of one run of the array, in the order of the words; fields not given are zero.
 
     The last word must hold nothing that the sequencer checks: the check is done while that word is
     read.
@@ -212,7 +212,7 @@ def parameter_words(
 
 @dataclass(frozen=True)
 class Register:
-    """A 32-bit register at byte ``offset``."""
+    """Describes a 32-bit register at byte ``offset``."""
 
     name: str
     offset: int

@@ -144,7 +144,7 @@ def tensor_range(program: Program, name: str) -> tuple[int, int]:
 
 
 class Accelerator:
-    """One accelerator behind a transport.
+    """Drives one accelerator behind a transport.
 
     Parameters
     ----------

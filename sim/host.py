@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Port(Protocol):
-    """The bus, the clock and the interrupt of a simulated accelerator."""
+    """Reaches the bus, the clock and the interrupt of a simulated accelerator."""
 
     @property
     def cycles(self) -> int:

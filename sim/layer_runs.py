@@ -65,7 +65,7 @@ class LayerJob:
 
 @dataclass(frozen=True)
 class LayerRun:
-    """One step on one image.
+    """Says what one step did on one image.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ _WORD_SIZE, _INCREMENTING = 2, 1
 
 
 class Pins(Protocol):
-    """The pins of a simulated accelerator."""
+    """Drives the pins of a simulated accelerator."""
 
     def drive(self, name: str, value: int) -> None:
         """Drives an input from the last edge on."""
@@ -21,7 +21,7 @@ class Pins(Protocol):
 
 
 class RegisterPort:
-    """Manager of an accelerator's port; ready for every answer at once.
+    """Manages an accelerator's port; ready for every answer at once.
 
     Parameters
     ----------

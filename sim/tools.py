@@ -29,7 +29,7 @@ OLDEST_VERILATOR = (5, 36)
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs found on this machine.
+    """Lists the programs found on this machine.
 
     Attributes
     ----------

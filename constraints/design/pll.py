@@ -12,7 +12,7 @@ from holdfast.constraints.families.registry import FAMILIES
 
 
 class Pll(wiring.Component):
-    """The PLL of a board.
+    """Makes the PLL of a board.
 
     Members
     -------

@@ -29,7 +29,7 @@ _SHOWN_BITS = 21
 
 
 class BoardTop(wiring.Component):
-    """An accelerator behind a serial port, on a board.
+    """Puts an accelerator behind a serial port on a board.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class BoardTop(wiring.Component):
 
 
 class AxiTop(wiring.Component):
-    """An accelerator with its AXI port, and lights, beside a processing system.
+    """Puts an accelerator with its AXI port, and lights, beside a processing system.
 
     Parameters
     ----------

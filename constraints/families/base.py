@@ -63,7 +63,7 @@ class Dividers:
 
 @dataclass(frozen=True)
 class PllLimits:
-    """MHz of the phase detector and of the oscillator, ranges of the dividers.
+    """Bounds a PLL: MHz of the phase detector and of the oscillator, ranges of the dividers.
 
     ``inner``: the loop counts periods of the oscillator, not of the output.
     """
@@ -91,7 +91,7 @@ class PllLimits:
 
 
 class Family:
-    """An FPGA family.
+    """Describes an FPGA family.
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ from .nextpnr import NextpnrFamily, Program
 
 
 class Ecp5(NextpnrFamily):
-    """ECP5, by nextpnr-ecp5 and ecppack."""
+    """Builds for ECP5, by nextpnr-ecp5 and ecppack."""
 
     name = "ecp5"
     flat = "synth_ecp5"

@@ -7,7 +7,7 @@ from .nextpnr import NextpnrFamily, Program
 
 
 class Gowin(NextpnrFamily):
-    """GW2A, by nextpnr-himbaechel and Apicula's packer."""
+    """Builds for GW2A, by nextpnr-himbaechel and Apicula's packer."""
 
     name = "gowin"
     flat = "synth_gowin -family gw2a -nowidelut"

@@ -8,7 +8,9 @@ from .spram import SpramPlatform
 
 
 class Ice40(NextpnrFamily):
-    """iCE40 UltraPlus, by nextpnr-ice40 and icepack; its PLL makes the SPRAM's double clock too."""
+    """Builds for iCE40 UltraPlus, by nextpnr-ice40 and icepack; its PLL makes the SPRAM's double
+    clock too.
+    """
 
     name = "ice40"
     flat = "synth_ice40 -device u -dsp -spram"

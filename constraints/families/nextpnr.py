@@ -10,7 +10,7 @@ from .base import Family
 
 @dataclass(frozen=True)
 class Program:
-    """A tool: its native name, that of the wheel's program, and the package it comes in."""
+    """Names a tool: its native name, that of the wheel's program, and the package it comes in."""
 
     native: str
     wheel: str
@@ -18,7 +18,7 @@ class Program:
 
 
 class NextpnrFamily(Family):
-    """A family with open tools.
+    """Places and routes a family with open tools.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ _SMALLEST = 1 << 13
 
 
 class SpramLane(wiring.Component):
-    """One lane of a `gen.units.memory.LaneMemory` in one SPRAM; of its 16 bits half are used.
+    """Holds one lane of a `gen.units.memory.LaneMemory` in one SPRAM; of its 16 bits half are used.
 
     Parameters
     ----------

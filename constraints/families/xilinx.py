@@ -15,7 +15,7 @@ FF = ("FDRE", "FDSE", "FDCE", "FDPE")
 
 @dataclass(frozen=True)
 class Processor:
-    """A processing system in a block design."""
+    """Describes a processing system in a block design."""
 
     ip: str
     bus: str
@@ -29,7 +29,7 @@ class Processor:
 
 
 class XilinxFamily(Family):
-    """A family that Vivado places."""
+    """Writes projects for a family that Vivado places."""
 
     mapping = (
         "opt_expr -mux_undef -noclkinv; abc -luts 2:2,3,6:5,10,20; clean; "

@@ -43,7 +43,7 @@ _UNITS = {"lut": "look-up tables", "ff": "flip-flops", "dsp": "multiplier blocks
 
 @dataclass(frozen=True)
 class Synthesized:
-    """A board's design after synthesis.
+    """Describes a board's design after synthesis.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Synthesized:
 
 @dataclass(frozen=True)
 class Placed:
-    """A board's design after placement and routing.
+    """Describes a board's design after placement and routing.
 
     Attributes
     ----------

@@ -43,7 +43,7 @@ _POLL_S = 2.0
 
 
 class NotRouted(HoldfastError):
-    """A placement that the router found no way through; another seed may have one."""
+    """Tells of a placement that the router found no way through; another seed may have one."""
 
 
 class NotInTime(HoldfastError):
@@ -51,7 +51,7 @@ class NotInTime(HoldfastError):
 
 
 class PlaceFlow(Edaflow):
-    """nextpnr, then the packer, in a folder that holds netlist and pins."""
+    """Runs nextpnr, then the packer, in a folder that holds netlist and pins."""
 
     argtypes: list[str] = []
 

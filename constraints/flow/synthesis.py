@@ -23,7 +23,7 @@ from .yosys import run_script
 
 @dataclass(frozen=True)
 class Synthesis:
-    """A synthesized design.
+    """Says what a synthesized design costs.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ _TOTALS = ("sdc1", "undetected_sdc1", "avf", "detected", "sdc5", "sdc10", "sdc20
 
 @dataclass(frozen=True)
 class Campaign(Measured):
-    """Single-bit upsets in whole inferences; every guard setting gets the same faults.
+    """Injects single-bit upsets into whole inferences; every guard setting gets the same faults.
 
     Parameters
     ----------

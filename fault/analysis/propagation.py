@@ -46,7 +46,7 @@ class Logits:
 
 
 class Propagator:
-    """The rest of the network for one image.
+    """Computes the rest of the network for one image.
 
     Parameters
     ----------

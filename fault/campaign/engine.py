@@ -53,7 +53,7 @@ apart come to the same.
 
 @dataclass(frozen=True)
 class FaultOutcome:
-    """One fault's whole-inference outcome.
+    """Says what one fault did to a whole inference.
 
     Attributes
     ----------
@@ -275,7 +275,7 @@ class Engine:
         return Pattern.of_codes(effect.step.target, effect.tensors, self._outputs)
 
     def seen(self, began: int, seen: InferenceOutcome, path: str) -> FaultOutcome:
-        """The outcome of a fault, which began in a cycle, by what RTL showed of it."""
+        """Returns the outcome of a fault, which began in a cycle, by what RTL showed of it."""
         detected = self._guarded and seen.ended and seen.counts > self._counts
         latency = -1
         if detected and seen.detected is not None:

@@ -47,7 +47,7 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True)
 class PriorCampaign:
-    """A campaign's folder."""
+    """Reads a campaign's folder."""
 
     folder: Path
     manifest: Manifest

@@ -109,7 +109,7 @@ class CampaignSpec:
 
 @dataclass
 class UnitStatistics:
-    """Time that a unit took, in seconds, and what for.
+    """Says how long a unit took, in seconds, and what for.
 
     Attributes
     ----------

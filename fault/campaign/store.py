@@ -32,7 +32,7 @@ from .unit import UnitId
 
 
 class Store:
-    """A campaign's folder, opened for one process at a time.
+    """Opens a campaign's folder for one process at a time.
 
     A folder that cannot be written, such as on a read-only disk, can still be read.
 

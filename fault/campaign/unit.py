@@ -8,7 +8,7 @@ _NUMBER = re.compile("[0-9]{1,12}")
 
 @dataclass(frozen=True, order=True)
 class UnitId:
-    """A work unit: some faults of a structure, such as ``weight-000003``, or of a stratum."""
+    """Names a work unit: some faults of a structure, such as ``weight-000003``, or of a stratum."""
 
     structure: str
     number: int

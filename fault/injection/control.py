@@ -44,7 +44,7 @@ class ControlEnd(NamedTuple):
 
 
 class ControlRun:
-    """An accelerator's control beside its golden run.
+    """Runs an accelerator's control beside its golden run.
 
     Parameters
     ----------

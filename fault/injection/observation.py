@@ -33,7 +33,7 @@ DRAIN = 64
 
 @dataclass(frozen=True)
 class Work:
-    """Faults of one layer and image.
+    """Holds faults of one layer and image.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class BenchJob:
 
 @dataclass
 class GoldenLayer:
-    """The fault-free run of a layer.
+    """Records the fault-free run of a layer.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ from .observation import DRAIN, LOOK, PERIOD, Divergence, Work
 
 @dataclass(frozen=True)
 class Replay:
-    """A fault, repeated.
+    """Says what a repeated fault did.
 
     Attributes
     ----------

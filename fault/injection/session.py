@@ -93,7 +93,7 @@ def check_injectable(program: Program, guard: GuardSettings) -> None:
 
 @dataclass
 class RtlSession:
-    """A program on a compiled accelerator.
+    """Runs a program on a compiled accelerator.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Trace:
-    """A golden run.
+    """Records a golden run.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ _MOST_BITS = 1 << 16
 
 @dataclass(frozen=True)
 class Fault:
-    """Bits that become wrong.
+    """Names the bits that become wrong.
 
     Attributes
     ----------

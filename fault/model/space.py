@@ -55,7 +55,7 @@ registers."""
 
 @dataclass(frozen=True)
 class State:
-    """A register or memory.
+    """Describes a register or memory.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class State:
 
 
 class Site(NamedTuple):
-    """One bit of state; ``address`` is None in a register."""
+    """Names one bit of state; ``address`` is None in a register."""
 
     signal: str
     address: int | None
@@ -93,7 +93,7 @@ class Site(NamedTuple):
 
 
 class FaultSpace:
-    """All state of a netlist.
+    """Lists all state of a netlist.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ from .verdict import Judgement, Verdict
 
 @dataclass(frozen=True)
 class FaultResult:
-    """One fault on one image.
+    """Says what one fault did on one image.
 
     Attributes
     ----------

@@ -42,7 +42,7 @@ _FORMAT, _LONGEST, _MOST = 1, 500, 1e15
 
 @dataclass(frozen=True)
 class Environment:
-    """Upset rates.
+    """Holds upset rates.
 
     Attributes
     ----------

@@ -65,7 +65,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Worksheet:
-    """Single-point and latent fault metric, and diagnostic coverage; None: nothing to cover."""
+    """Holds single-point and latent fault metric and diagnostic coverage; None: none to cover."""
 
     spfm: Estimate
     lfm: Estimate | None
@@ -74,7 +74,7 @@ class Worksheet:
 
 @dataclass(frozen=True)
 class FailureRates:
-    """By structure and ``total``, each by :data:`KINDS`; ``raw`` are upsets.
+    """Holds rates by structure and ``total``, each by :data:`KINDS`; ``raw`` are upsets.
 
     Attributes
     ----------

@@ -19,8 +19,8 @@ _CHECKED = ("sdc1", "avf")
 
 @dataclass(frozen=True)
 class StructureSummary:
-    """Faults of a structure: how many showed what, and the shares with intervals; ``flip_flops``
-    of the bits are in registers.
+    """Sums up the faults of a structure: how many showed what, and the shares with intervals;
+    ``flip_flops`` of the bits are in registers.
     """
 
     bits: int
@@ -33,7 +33,7 @@ class StructureSummary:
 
 @dataclass(frozen=True)
 class Group:
-    """Faults with something in common, such as their layer."""
+    """Sums up faults with something in common, such as their layer."""
 
     faults: int
     avf: Share
@@ -42,7 +42,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Element:
-    """Faults in one bit of one register of a processing element, and how many failed."""
+    """Counts faults in one bit of one register of a processing element, and how many failed."""
 
     row: int
     col: int
@@ -55,7 +55,7 @@ class Element:
 
 @dataclass(frozen=True)
 class Suspect:
-    """A register or memory whose faults changed the class."""
+    """Names a register or memory whose faults changed the class."""
 
     signal: str
     structure: str
@@ -66,7 +66,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Latency:
-    """Cycles to detection, where RTL saw it."""
+    """Counts cycles to detection, where RTL saw it."""
 
     seen: int = 0
     median: float | None = None
@@ -85,7 +85,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Audit:
-    """Faults that plain RTL computed again, and the first that it disagrees with."""
+    """Counts faults that plain RTL computed again, and names the first that it disagrees with."""
 
     checked: int = 0
     disagreements: int = 0
@@ -110,7 +110,7 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What a pilot decided: strata by name, ``STRUCTURE.NUMBER``, number 0 of unused words."""
+    """Tells what a pilot decided: strata by name ``STRUCTURE.NUMBER``, number 0 of unused words."""
 
     precision: Mapping[str, Precision]
     strata: Mapping[str, Stratum]
@@ -118,7 +118,7 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Everything that a report shows.
+    """Holds everything that a report shows.
 
     Attributes
     ----------

@@ -39,7 +39,9 @@ _DEVIATE = 1.96
 
 
 class Tally(NamedTuple):
-    """A structure's faults in a pilot, by cell: the sum of what they did, 0 to 1, and how many."""
+    """Counts a structure's faults in a pilot, by cell: the sum of what they did, 0 to 1, and how
+    many.
+    """
 
     harm: NDArray[np.float64]
     trials: NDArray[np.float64]
@@ -47,7 +49,7 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True)
 class Division:
-    """Strata, named by structure and number: ``weight_memory.0`` are the unused words.
+    """Makes strata, named by structure and number: ``weight_memory.0`` are the unused words.
 
     Attributes
     ----------

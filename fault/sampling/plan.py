@@ -39,7 +39,7 @@ _BATCH = 1 << 18
 
 
 class Plan:
-    """The population of a campaign.
+    """Knows the population of a campaign.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ from .skew import Skew
 
 
 class SystolicArray(wiring.Component):
-    """Weight-stationary array of ``rows`` x ``cols`` processing elements.
+    """Multiplies in a weight-stationary array of ``rows`` x ``cols`` processing elements.
 
     A vector of ``rows`` activations enters per cycle and is skewed inside; column c delivers the
     dot product with its weights ``latency + c`` cycles later. The next weight tile is written row

@@ -8,7 +8,7 @@ from holdfast.gen.roles import Kind, Role
 
 
 class ProcessingElement(wiring.Component):
-    """Weight-stationary cell with a double-buffered weight and a registered product.
+    """Multiplies by a double-buffered weight; the product is registered.
 
     Parameters
     ----------

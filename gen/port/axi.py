@@ -82,7 +82,7 @@ class _Access:
 
 
 class AxiSubordinate(wiring.Component):
-    """AXI4 subordinate, 32 bits, one burst at a time, turning beats into host accesses.
+    """Turns beats of AXI4, 32 bits, one burst at a time, into host accesses.
 
     FIXED, INCR and WRAP bursts of any length; narrow beats by strobes. Writes and reads take turns.
 

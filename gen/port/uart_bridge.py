@@ -61,7 +61,7 @@ _WORD_ADDRESS_BITS = 32
 
 
 class Command(IntEnum):
-    """First byte of a command."""
+    """Lists the first bytes of commands."""
 
     WRITE_INCREMENTING = 1
     READ_INCREMENTING = 2

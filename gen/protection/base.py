@@ -10,7 +10,7 @@ from holdfast.gen.datapath import Datapath
 
 
 class Protection:
-    """A protection of one accelerator.
+    """Adds a protection to one accelerator.
 
     A member lists itself in ``PROTECTIONS`` under its name, which ``AcceleratorConfig.protections``
     holds. Each of its switches and alarms has a register of its name: one of ``layout``, or else

@@ -121,7 +121,7 @@ class LayerSetup(wiring.Component):
 
 
 class ChannelSetup(wiring.Component):
-    """Lane parameters from a channel's.
+    """Makes lane parameters of a channel's.
 
     Members
     -------

@@ -15,7 +15,7 @@ from .requantizer import Requantizer
 
 
 class Lanes(wiring.Component):
-    """One accumulator and one requantizer per column, each one cycle behind its left neighbour.
+    """Joins an accumulator and a requantizer per column, each a cycle behind its left neighbour.
 
     Members
     -------

@@ -18,7 +18,7 @@ def cells(width: int, depth: int) -> memory.Memory:
 
 
 class LaneMemory(wiring.Component):
-    """One read and one write port; every lane has its own address and write enable.
+    """Has one read and one write port; every lane has its own address and write enable.
 
     A platform with ``get_lane_memory(width, depth)`` may return a component with the members below,
     for one lane, to be used instead of a memory that synthesis maps.

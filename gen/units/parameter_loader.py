@@ -9,7 +9,7 @@ from holdfast.gen.roles import Kind, Role
 
 
 class ParameterLoader(wiring.Component):
-    """One channel per cycle, as the wavefront moves from lane to lane.
+    """Loads one channel per cycle, as the wavefront moves from lane to lane.
 
     Members
     -------

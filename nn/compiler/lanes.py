@@ -10,7 +10,8 @@ from .program import Step
 
 @dataclass(frozen=True)
 class PackedImage:
-    """An image whose lanes hold several kernel columns: lane k * C + c has column k of channel c.
+    """Describes an image whose lanes hold several kernel columns: lane k * C + c has column k of
+    channel c.
 
     Attributes
     ----------

@@ -45,7 +45,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """One layer as the hardware runs it.
+    """Describes one layer as the hardware runs it.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Program:
-    """A network on one accelerator.
+    """Holds a network as one accelerator runs it.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ from .lanes import pixel_words
 
 @dataclass(frozen=True)
 class Tile:
-    """A run of output tiles with regularly spaced input channels.
+    """Describes a run of output tiles with regularly spaced input channels.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ _IMAGES = (None, 3, SIDE, SIDE)
 
 @dataclass(frozen=True)
 class Cifar10:
-    """The training images and every test set at hand; the largest test set comes first."""
+    """Holds the training images and every test set at hand; the largest test set comes first."""
 
     train: ImageSet
     tests: tuple[ImageSet, ...]

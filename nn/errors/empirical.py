@@ -40,7 +40,7 @@ from .templates import Placed, Templates
 
 @dataclass
 class Calibration:
-    """A fitted model.
+    """Holds a fitted model.
 
     Attributes
     ----------

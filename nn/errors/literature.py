@@ -211,7 +211,7 @@ class ActivationBitFlips(RatedModel):
 
 
 class SingleActivationFlip(ErrorModel):
-    """One flipped bit in one stored activation of every image.
+    """Flips one bit of one stored activation of every image.
 
     Source: DeepAxe and DeepXcel (ISQED 2023 and 2024); logits are spared.
 

@@ -15,7 +15,7 @@ from .base import RatedModel, bernoulli_positions, signed
 
 
 class StuckPEs(RatedModel):
-    """Processing elements with a bit of their weight register stuck, mapped through the schedule.
+    """Holds a bit of some processing elements' weight registers, mapped through the schedule.
 
     In the weight-stationary array the weight from input channel i to output channel o sits in row
     ``i % rows`` and column ``o % cols``, in every layer: a permanent fault meets all weights of

@@ -17,7 +17,7 @@ _SPACE = 1024
 
 @dataclass(frozen=True)
 class Templates:
-    """Recorded corruptions.
+    """Holds recorded corruptions.
 
     Attributes
     ----------

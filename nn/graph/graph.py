@@ -67,7 +67,7 @@ _NARROW = (np.int8, np.int16, np.uint16, np.int32)
 
 @dataclass
 class Graph:
-    """A whole quantized network: nodes in execution order, the image first, the logits last.
+    """Holds a whole quantized network: nodes in execution order, the image first, the logits last.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ _PLAIN = 32
 
 @dataclass(frozen=True)
 class Pixels:
-    """Changed pixels of one tensor.
+    """Holds changed pixels of one tensor.
 
     Attributes
     ----------

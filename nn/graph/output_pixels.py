@@ -27,7 +27,7 @@ _BITS = 52
 
 
 class OutputPixels:
-    """Output pixels of a convolution, dense layer or pooling.
+    """Computes output pixels of a convolution, dense layer or pooling.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ _CODES, _VIOLATIONS = "codes.npy", "violations.npy"
 
 @dataclass(frozen=True)
 class Reference:
-    """The golden run on an image.
+    """Holds the golden run on an image.
 
     Attributes
     ----------

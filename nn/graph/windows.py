@@ -15,7 +15,7 @@ _BLOCK = 1 << 19
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of a layer on one image, and on others that differ from it in some pixels.
+    """Gathers the windows of a layer on one image, and on others that differ in some pixels.
 
     Attributes
     ----------

@@ -56,7 +56,7 @@ def convolution_options(layer: LayerSpec, source: Shape) -> dict[str, Any]:
 
 
 class FloatNetwork(nn.Module):
-    """The network in floating point: pixels / 255, [N, C, H, W], to logits, [N, classes]."""
+    """Computes a network in floats: pixels / 255, [N, C, H, W], to logits, [N, classes]."""
 
     def __init__(self, spec: Network) -> None:
         super().__init__()

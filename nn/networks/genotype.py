@@ -17,7 +17,7 @@ RAW = ("conv_1x1", "max_pool_3x3")
 
 @dataclass(frozen=True)
 class Genotype:
-    """The two edges of each inner node, of the normal cell and of the cell of stride 2.
+    """Lists the two edges of each inner node, of the normal cell and of the cell of stride 2.
 
     A node is the sum of its edges; the output of a cell is the concatenation of its inner nodes.
     """

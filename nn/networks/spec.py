@@ -13,7 +13,8 @@ __all__ = ["LayerSpec", "Network", "Shape", "TensorGroup", "narrowed", "tensor_g
 
 @dataclass
 class Network:
-    """A network under construction or finished: layers in execution order, the last one the logits.
+    """Holds a network under construction or finished: layers in execution order, the last one the
+    logits.
 
     The methods append a layer and return its name, so that a network reads from top to bottom.
     """

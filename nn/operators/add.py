@@ -11,7 +11,7 @@ from .scales import quantize_multiplier
 
 @dataclass(kw_only=True)
 class AddNode(Node):
-    """Residual addition of two stored tensors."""
+    """Adds two stored tensors."""
 
     op = "add"
     arity = 2

@@ -11,7 +11,7 @@ from .scales import quantize_multiplier
 
 @dataclass(kw_only=True)
 class AvgPoolNode(PoolNode):
-    """Average over a window; 1 / count is part of the multiplier."""
+    """Averages over a window; 1 / count is part of the multiplier."""
 
     op = kind = "avgpool"
 

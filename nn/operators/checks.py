@@ -10,7 +10,7 @@ SIDE_LIMIT = 1 << 16
 
 
 class ModelError(HoldfastError):
-    """An integer graph or its file breaks the contract."""
+    """Says that an integer graph or its file breaks the contract."""
 
 
 def check_inside(what: str, value: Any, low: int, high: int) -> None:

@@ -8,7 +8,7 @@ from .node import Golden, GoldenOutputs, Graph, Node, Tensor
 
 @dataclass(kw_only=True)
 class ConcatNode(Node):
-    """The channels of all inputs, one after the other."""
+    """Puts the channels of all inputs one after the other."""
 
     op = "concat"
     arity = None

@@ -14,7 +14,7 @@ from .scales import quantize_multiplier
 
 @dataclass(kw_only=True)
 class ConvNode(Node):
-    """Convolution, requantization, range guard and clamp.
+    """Convolves, requantizes, guards and clamps.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from .node import FanIn, Node
 
 @dataclass(kw_only=True)
 class DenseNode(ConvNode):
-    """Fully connected: a convolution whose kernel is the whole input map."""
+    """Connects all inputs with all outputs: a convolution whose kernel is the whole input map."""
 
     op = kind = "dense"
 

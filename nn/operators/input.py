@@ -7,7 +7,7 @@ from .node import Node
 
 @dataclass(kw_only=True)
 class InputNode(Node):
-    """The image."""
+    """Stands for the image."""
 
     op = "input"
     arity = 0

@@ -7,7 +7,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer; what a field means for an operation is said in docs/architecture.md.
+    """Describes one layer; what a field means for an operation is said in docs/architecture.md.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from .pool import PoolNode
 
 @dataclass(kw_only=True)
 class MaxPoolNode(PoolNode):
-    """Largest code of a window."""
+    """Takes the largest code of a window."""
 
     op = kind = "maxpool"
     passes_encoding = True

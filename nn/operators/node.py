@@ -35,7 +35,7 @@ _OPTIONS = ("kernel", "stride", "padding", "dilation", "groups", "offset")
 
 @dataclass(kw_only=True)
 class Node:
-    """One tensor and the operation that makes it.
+    """Describes one tensor and the operation that makes it.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Lowering:
-    """A layer, and what it needs to become a node; a scale that is none raises ModelError."""
+    """Holds a layer, and what it needs to become a node; a scale that is none raises ModelError."""
 
     layer: LayerSpec
     shape: Shape

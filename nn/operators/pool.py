@@ -9,7 +9,7 @@ from .node import FanIn, Graph, Node
 
 @dataclass(kw_only=True)
 class PoolNode(Node):
-    """A window of ``kernel`` by ``kernel`` codes of one channel becomes one code."""
+    """Makes one code of a window of ``kernel`` by ``kernel`` codes of one channel."""
 
     kernel: int
     stride: int

@@ -21,7 +21,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Weights:
-    """A convolution or dense layer, batch norm included: y = gain * (codes * x) + offset.
+    """Holds a convolution or dense layer, batch norm included: y = gain * (codes * x) + offset.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ EVALUATION_BATCH = 100
 
 @dataclass(frozen=True)
 class Cell:
-    """One trained network, evaluated under one fault model at one rate (0: without faults)."""
+    """Evaluates one trained network under one fault model at one rate (0: without faults)."""
 
     network: str
     seed: int

@@ -103,7 +103,7 @@ class Study:
 
 @dataclass
 class Trainings:
-    """The trainings of one network from one seed.
+    """Makes the trainings of one network from one seed.
 
     Parameters
     ----------

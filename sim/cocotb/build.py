@@ -53,7 +53,7 @@ class SimulationError(Exception):
 
 @dataclass(frozen=True)
 class Build:
-    """A compiled simulation.
+    """Names a compiled simulation.
 
     Attributes
     ----------

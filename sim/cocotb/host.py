@@ -27,7 +27,8 @@ _ANSWER = 10_000
 
 
 class AxiPort:
-    """`sim.host.Port` of a device under test: a bus master of cocotbext-axi, and the interrupt.
+    """Is the `sim.host.Port` of a device under test: a bus master of cocotbext-axi, and the
+    interrupt.
 
     Parameters
     ----------

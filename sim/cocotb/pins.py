@@ -4,7 +4,7 @@ from cocotb.triggers import RisingEdge
 
 
 class CocotbPins:
-    """`sim.register_port.Pins` of a device under test.
+    """Is the `sim.register_port.Pins` of a device under test.
 
     Parameters
     ----------

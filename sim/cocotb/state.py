@@ -17,7 +17,7 @@ _LONG = 31
 
 
 class FlipFlops:
-    """All registers.
+    """Reads all registers.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class FlipFlops:
 
 
 class Memories:
-    """All memories; a memory's words get their handles when they are first needed."""
+    """Reads and writes all memories; a memory's words get handles when first needed."""
 
     def __init__(self, dut, netlist: Netlist):
         self._dut = dut

@@ -34,7 +34,7 @@ _CLOCKED = "(1ULL & vlSelfRef.__VnbaTriggered[0U])"
 
 @dataclass(frozen=True)
 class CompiledBuild:
-    """A compiled engine; to those who run layers or faults, what `Build` is for cocotb.
+    """Names a compiled engine; to those who run layers or faults, what `Build` is for cocotb.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ _BURST = 256 * _BEAT
 
 
 class CompiledPins:
-    """`sim.register_port.Pins` of a model; its coroutine never waits.
+    """Is the `sim.register_port.Pins` of a model; its coroutine never waits.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class CompiledPins:
 
 
 class CompiledBus:
-    """Manager of the ``s_axi`` port of a model.
+    """Manages the ``s_axi`` port of a model.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from .model import CompiledModel
 
 
 class CompiledPort:
-    """`sim.host.Port` of a model; its coroutines never wait.
+    """Is the `sim.host.Port` of a model; its coroutines never wait.
 
     Parameters
     ----------

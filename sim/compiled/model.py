@@ -299,7 +299,7 @@ class CompiledModel:
 
 @dataclass(frozen=True)
 class Native:
-    """A model as compiled code sees it.
+    """Describes a model as compiled code sees it.
 
     Attributes
     ----------
@@ -323,7 +323,7 @@ class Native:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of a :class:`CompiledModel` at one moment."""
+    """Holds the state of a :class:`CompiledModel` at one moment."""
 
     data: NDArray[np.uint8]
     cycles: int

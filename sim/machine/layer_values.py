@@ -22,7 +22,7 @@ Points = tuple[Ints, ...]
 
 
 class Parameters:
-    """Channel parameters as the memories hold them.
+    """Holds channel parameters as the memories do.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Parameters:
 
 
 class LayerValues:
-    """Golden values of a run.
+    """Computes golden values of a run.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def timeline_kind(config: AcceleratorConfig) -> type[DescriptorTimeline]:
 
 
 class Schedule:
-    """All descriptors of a program, one after the other.
+    """Puts all descriptors of a program one after the other in time.
 
     Attributes
     ----------

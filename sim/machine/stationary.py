@@ -15,7 +15,7 @@ from .timeline import DescriptorTimeline
 
 
 class StationaryTimeline(DescriptorTimeline):
-    """One descriptor on a weight-stationary array; its distances are `StationaryLatencies`."""
+    """Times a descriptor on a weight-stationary array; its distances are `StationaryLatencies`."""
 
     @classmethod
     def spent(cls, config: AcceleratorConfig, descriptor: Descriptor) -> Counter[str]:

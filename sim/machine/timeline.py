@@ -24,7 +24,7 @@ _ADDRESSES = 1 << 16
 
 
 class DescriptorTimeline(ABC):
-    """One descriptor's run.
+    """Times one descriptor's run.
 
     A tile is one output tile with one reduction tile (kernel row, kernel column, channel block),
     number ``output_tile * reductions + reduction_tile``; it streams all output pixels.

@@ -28,7 +28,7 @@ _OPAQUE = ("$mul", *_STATE)
 
 
 class Logic:
-    """The combinational cells of a flattened module.
+    """Evaluates the combinational cells of a flattened module.
 
     Attributes
     ----------

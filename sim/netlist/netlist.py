@@ -35,7 +35,7 @@ from .rtlil import Module, parse_module
 
 @dataclass(frozen=True)
 class Port:
-    """A port of the top level; `direction` is "input" or "output"."""
+    """Describes a port of the top level; `direction` is "input" or "output"."""
 
     name: str
     width: int
@@ -45,7 +45,9 @@ class Port:
 
 @dataclass(frozen=True)
 class FlipFlop:
-    """A register: `width` flip-flop bits that the Verilog calls `name`; `held` is what for."""
+    """Describes a register: `width` flip-flop bits that the Verilog calls `name`; `held` is what
+    for.
+    """
 
     name: str
     width: int
@@ -55,7 +57,9 @@ class FlipFlop:
 
 @dataclass(frozen=True)
 class Memory:
-    """A memory of `depth` words of `width` bits that the Verilog calls `name`; `held`: what for."""
+    """Describes a memory of `depth` words of `width` bits that the Verilog calls `name`; `held`:
+    what for.
+    """
 
     name: str
     width: int
@@ -65,7 +69,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Netlist:
-    """A flattened design.
+    """Holds a flattened design.
 
     Attributes
     ----------

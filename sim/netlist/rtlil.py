@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Chunk:
-    """A constant (`bits`, most significant first) or `width` bits of `wire` from `offset` up."""
+    """Is a constant (`bits`, most significant first) or `width` bits of `wire` from `offset` up."""
 
     wire: str = ""
     offset: int = 0
@@ -35,7 +35,9 @@ Signal = list[Chunk]
 
 @dataclass
 class Wire:
-    """A wire; `direction` is "input", "output" or "" and `init` holds its initial bits or ""."""
+    """Describes a wire; `direction` is "input", "output" or "" and `init` holds its initial bits or
+    "".
+    """
 
     name: str
     width: int
@@ -47,7 +49,7 @@ class Wire:
 
 @dataclass
 class MemoryDeclaration:
-    """A memory of `depth` words."""
+    """Describes a memory of `depth` words."""
 
     name: str
     width: int
@@ -56,7 +58,7 @@ class MemoryDeclaration:
 
 @dataclass
 class Cell:
-    """A cell; parameter values are kept as RTLIL text."""
+    """Describes a cell; parameter values are kept as RTLIL text."""
 
     type: str
     name: str
@@ -71,7 +73,7 @@ class Cell:
 
 @dataclass
 class Module:
-    """A module without hierarchy or processes."""
+    """Holds a module without hierarchy or processes."""
 
     name: str
     wires: dict[str, Wire] = field(default_factory=dict)

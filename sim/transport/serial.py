@@ -38,7 +38,7 @@ _WORDS = LINK_BITS["words"][0]
 
 
 class ByteStream(Protocol):
-    """A serial line, such as a ``serial.Serial`` with a timeout."""
+    """Is a serial line, such as a ``serial.Serial`` with a timeout."""
 
     def write(self, data: bytes, /) -> Any:
         """Sends all bytes."""

@@ -12,7 +12,7 @@ _MOST_BITS = 4
 
 
 class FaultModel(ABC):
-    """Faults of one kind.
+    """Draws faults of one kind.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class FaultModel(ABC):
 
 @dataclass(frozen=True)
 class AdjacentBits(FaultModel):
-    """Adjacent bits of one register or memory word.
+    """Hits adjacent bits of one register or memory word.
 
     Attributes
     ----------

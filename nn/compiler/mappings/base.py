@@ -15,7 +15,7 @@ from holdfast.nn.graph.graph import Graph
 
 @dataclass(frozen=True)
 class Layer:
-    """A step, what it computes, and where all tensors lie."""
+    """Holds a step, what it computes, and where all tensors lie."""
 
     graph: Graph
     config: AcceleratorConfig
