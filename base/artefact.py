@@ -89,9 +89,7 @@ def seal(folder: Path, names: Iterable[str] = ()) -> None:
 
 
 def damage(folder: Path, names: Iterable[str] = ()) -> str:
-    """Returns what is wrong with a folder that was sealed with these names; empty if it is as it
-    was.
-    """
+    """Returns what is wrong with a folder sealed with these names; empty if it is as it was."""
     if not folder.is_dir():
         return "no folder"
     try:

@@ -245,9 +245,7 @@ def simulate(
 
 
 def guard_cost(setup: Setup, data: Path | None = None) -> dict[str, Any]:
-    """Returns what the guard does to clean images: all test images at hand, or 200 generated
-    ones.
-    """
+    """Returns what the guard does to clean images: all test images at hand, or 200 generated."""
     graph = setup.graph
     images = test_images(data) if find_data(data) else generated_images(200, setup.seed)
     codes = image_codes(images.images, graph.act_bits)

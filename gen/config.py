@@ -200,9 +200,7 @@ class AcceleratorConfig:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Returns every value by name; dataflow and protections only where they are not the
-        default.
-        """
+        """Returns values by name; dataflow and protections only if they are not the default."""
         values = asdict(self)
         for name in ("dataflow", "protections"):
             if values[name] == getattr(AcceleratorConfig, name):
@@ -210,9 +208,7 @@ class AcceleratorConfig:
         return values
 
     def with_(self, **changes: Any) -> "AcceleratorConfig":
-        """Returns a copy with some values changed and validated; depths given as 0 are derived
-        again.
-        """
+        """Returns a copy with some values changed, validated; depths of 0 are derived again."""
         return replace(self, **changes)
 
     @classmethod

@@ -51,23 +51,17 @@ class Latencies(ABC):
 
     @property
     def parameters(self) -> int:
-        """Returns the cycles from T of the last reduction's first pixel to the channel's parameter
-        address.
-        """
+        """Counts from T of the last reduction's first pixel to the channel's parameter address."""
         return self.token + 1 + Lanes.PARAMETER_STAGE
 
     @property
     def residual(self) -> int:
-        """Returns the cycles from T to the residual's address at the bank, the same cycle for all
-        columns.
-        """
+        """Counts from T to the residual's address at the bank, the same for all columns."""
         return self.token + 1 + Lanes.STAGE_E + Requantizer.RESIDUAL_STAGE - Lanes.RESIDUAL_READ
 
     @property
     def write(self) -> int:
-        """Returns the cycles from T to the code at the bank's write port, the same cycle for all
-        columns.
-        """
+        """Counts from T to the code at the bank's write port, the same for all columns."""
         return self.token + Lanes.latency(self.cols)
 
     @property

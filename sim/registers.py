@@ -35,9 +35,7 @@ class AcceleratorError(HoldfastError):
 
 
 def offsets(config: AcceleratorConfig) -> dict[str, int]:
-    """Returns byte addresses of an accelerator's registers by name, those of its protections
-    included.
-    """
+    """Returns byte addresses of an accelerator's registers by name, of its protections too."""
     return REGISTER | {register.name: register.offset for register in added_registers(config)}
 
 

@@ -25,9 +25,7 @@ class GoldenWords:
         self._stored: dict[str, NDArray[np.int8]] = {}
 
     def at(self, name: str, address: int, cycle: int) -> int | None:
-        """Returns what a word holds in a cycle, unsigned; None where a partial maximum would be
-        needed.
-        """
+        """Returns what a word holds in a cycle, unsigned; None where it is a partial maximum."""
         current = self._schedule.at(cycle)
         held = self._held[name]
         role, place = held.role, held.place

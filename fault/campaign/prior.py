@@ -94,9 +94,7 @@ class PriorCampaign:
         return paths
 
     def table(self, path: Path) -> pa.Table:
-        """Returns the results in one of :meth:`shards`; HoldfastError if it is damaged or of
-        another.
-        """
+        """Returns the results in one of :meth:`shards`; HoldfastError if it is damaged."""
         campaign = campaign_hash(self.manifest.to_json()) if self.manifest.sources else None
         return read_shard(path, path.stem, self._rows(path), campaign)
 

@@ -22,9 +22,7 @@ from .workers import Worker
 
 
 def layer_cycle(first: DescriptorTimeline, cycle: int) -> int:
-    """Returns a cycle of the inference as a cycle of the layer run alone, whose start takes one
-    cycle.
-    """
+    """Returns the cycle of a layer run alone, whose start takes one, for one of the inference."""
     return cycle - first.fetch + 1
 
 

@@ -294,9 +294,7 @@ class LockstepRun:
         return packed
 
     def place(self, name: str, bit: int) -> tuple[int, int] | None:
-        """Returns byte and bit of a register's or an input's bit in a packed state; None of other
-        names.
-        """
+        """Returns byte and bit of a register's or input's bit in a packed state; else None."""
         start = self._packed.get(name)
         return None if start is None else (start + bit // 8, bit % 8)
 

@@ -72,9 +72,7 @@ def pairs_sentence(off: Sequence[FaultResult], on: Sequence[FaultResult]) -> str
 
 
 def effects_table(summary: Summary, guard: str) -> Table:
-    """Returns a table of structures by effect over whole inferences, from
-    `fault.results.summary.summarize`.
-    """
+    """Tabulates structures by effect over whole inferences, as `summary.summarize` finds them."""
     headings = ("bits", "n", *(_HEADINGS[name] for name in EFFECTS), "SDC1 %")
     title = f"Effects over the whole inference, guard {guard}"
     table = plain_table(title, "structure", *(f" {name}" for name in headings))
@@ -110,9 +108,7 @@ def pairs_table(first: str, pairs: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def independent_table(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Returns a table of two campaigns with faults of their own, from `base.paired.independent` by
-    kind.
-    """
+    """Tabulates campaigns with faults of their own, as `base.paired.independent` by kind."""
     table = plain_table(
         f"Against {name}: faults of each its own, per cent",
         "share", "structure", "there", "here", "difference", left=("structure",), gap=1,
@@ -153,9 +149,7 @@ def precision(sampling: Sampling) -> str:
 
 
 def ratio(estimate: Mapping[str, Any] | None) -> str:
-    """Returns a ratio and its interval, or a dash; only the lower limit where there is no upper
-    one.
-    """
+    """Returns a ratio and its interval, or a dash; the lower limit alone if it has no upper one."""
     if estimate is None:
         return "-"
     if estimate["high"] is None:

@@ -89,9 +89,7 @@ class Division:
         return hashlib.blake2b(text, digest_size=8).hexdigest()
 
     def allocate(self, count: int, minimum: int) -> dict[str, int]:
-        """Returns faults of each stratum for so many in all, and at least the minimum in a
-        structure.
-        """
+        """Returns faults by stratum for so many in all, at least the minimum in a structure."""
         total = sum(self.sizes.values())
         shares = {name: size / total for name, size in self.sizes.items()}
         used = [name for name in shares if not self.unused(name)]

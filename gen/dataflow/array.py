@@ -60,9 +60,7 @@ class SystolicArray(wiring.Component):
 
     @classmethod
     def sum_bits(cls, config: AcceleratorConfig, row: int) -> int:
-        """Returns the width of the partial sums of a row: no wider than the products above it can
-        need.
-        """
+        """Returns the width of a row's partial sums: what the products above it can need."""
         largest = (row + 1) << (config.act_bits + config.weight_bits - 2)
         return min(config.acc_bits, largest.bit_length() + 1)
 

@@ -108,9 +108,7 @@ class LayerWork:
 
 
 def graph_work(graph: Graph) -> list[LayerWork]:
-    """Returns the work of an integer graph, in execution order; additions cost nothing of their
-    own.
-    """
+    """Returns the work of a graph, in execution order; additions cost nothing of their own."""
     image = graph.nodes[0].name
     return [
         _work(node.name, node, node.shape, node.fan_in, image in node.inputs)

@@ -79,9 +79,7 @@ class StuckPEs(RatedModel):
         return bool(self.stuck) and codes.shape[1] > 1
 
     def _held(self, codes: Tensor, bits: int) -> Tensor:
-        """Returns what the weight registers hold, int64 [C_out, C_in up to a multiple of rows, kh,
-        kw].
-        """
+        """Returns what the weight registers hold, int64 [C_out, C_in in whole rows, kh, kw]."""
         held = F.pad(codes.long(), (0, 0, 0, 0, 0, -codes.shape[1] % self.rows))
         for row, col, bit, value in self.stuck:
             part = held[col :: self.cols, row :: self.rows]

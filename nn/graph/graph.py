@@ -186,9 +186,7 @@ _GRAPH_FIELDS = [f.name for f in dataclasses.fields(Graph) if f.name not in ("no
 
 
 def narrowed(array: NDArray[Any], *kinds: type[np.integer]) -> NDArray[Any]:
-    """Returns an array of integers in the first type that holds them, others as they are, in C
-    order.
-    """
+    """Returns integers in the first type that holds them, others as they are, in C order."""
     for kind in kinds if array.dtype.kind in "iu" else ():
         if not array.size or (
             np.iinfo(kind).min <= array.min() and array.max() <= np.iinfo(kind).max

@@ -19,9 +19,7 @@ def activate(layer: LayerSpec, x: Tensor) -> Tensor:
 
 
 def shifted(layer: LayerSpec, x: Tensor) -> Tensor:
-    """Returns what a convolution of :func:`convolution_options` reads: an offset's padding is in
-    it.
-    """
+    """Returns what a convolution of :func:`convolution_options` reads, with its padding."""
     if layer.offset == 0:
         return x
     before = layer.padding - layer.offset
@@ -29,9 +27,7 @@ def shifted(layer: LayerSpec, x: Tensor) -> Tensor:
 
 
 def affine(module: nn.Module) -> tuple[Tensor, Tensor]:
-    """Returns gain and offset, float64 [C_out], of the batch norm or bias of a layer, for
-    evaluation.
-    """
+    """Returns gain and offset, float64 [C_out], of a layer's batch norm or bias, evaluated."""
     if hasattr(module, "bn"):
         bn = module.bn
         gain = bn.weight.double() / torch.sqrt(bn.running_var.double() + bn.eps)

@@ -74,15 +74,11 @@ class Network:
         return self.append(LayerSpec(name, op, (source,), 0, kernel, stride, padding))
 
     def relu(self, name: str, source: str, activation: str = "relu") -> str:
-        """Adds a ReLU or ReLU6 standing alone: the average of one pixel, with an encoding of its
-        own.
-        """
+        """Adds a ReLU or ReLU6 alone: the average of one pixel, with an encoding of its own."""
         return self.append(LayerSpec(name, "avgpool", (source,), activation=activation))
 
     def shortcut(self, name: str, source: str, channels: int, stride: int) -> str:
-        """Adds a shortcut of ResNet option A: every stride-th pixel, new channels zero and at the
-        end.
-        """
+        """Adds ResNet's option A: every stride-th pixel, new channels zero and at the end."""
         return self.append(LayerSpec(name, "shortcut", (source,), channels, stride=stride))
 
     def concat(self, name: str, *sources: str) -> str:

@@ -27,9 +27,7 @@ class AddNode(Node):
 
     @classmethod
     def lowered(cls, given: Lowering) -> Node:
-        """Lowers it: both multipliers share one shift, chosen so that the larger one uses its full
-        width.
-        """
+        """Lowers it: both multipliers share the shift at which the larger uses its full width."""
         a, b = (source.scale / given.scale for source in given.sources)
         multiplier, shift = quantize_multiplier(max(a, b), max(given.multiplier_bits, 8))
         if multiplier == 0:

@@ -120,9 +120,7 @@ class Node:
 
     @property
     def macs(self) -> int:
-        """Returns multiply-accumulates of one inference; only convolutions and dense layers have
-        any.
-        """
+        """Counts multiply-accumulates of an inference; convolutions and dense layers have some."""
         return 0
 
     @property

@@ -185,9 +185,7 @@ class CompiledModel:
         self.write(name, self.read(name, index) ^ (1 << bit), index)
 
     def read_memory(self, name: str) -> NDArray[np.unsignedinteger]:
-        """Returns a copy of a memory: one element per word, or one row of 32-bit parts, lowest
-        first.
-        """
+        """Copies a memory: one element per word, or one row of 32-bit parts, lowest first."""
         self._check_state(name, 0)
         return self._views[name].copy()
 

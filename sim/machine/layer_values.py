@@ -95,9 +95,7 @@ class LayerValues:
 
     @cached_property
     def activations(self) -> NDArray[np.int8]:
-        """Returns what enters the array, int8 [tile, pixel, row], behind the guard and with
-        padding.
-        """
+        """Returns what enters the array, int8 [tile, pixel, row], behind the guard, padded."""
         run, rows = self.run, self.config.rows
         addresses, pad, subs = run.inputs
         bank = self.banks[run.descriptor.input_bank]

@@ -77,9 +77,7 @@ class DescriptorTimeline(ABC):
     @property
     @abstractmethod
     def weight_reads(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Returns the cycle in which row 0 of each loaded weight tile is addressed, and its word
-        address.
-        """
+        """Returns when row 0 of each loaded weight tile is addressed, and its word address."""
 
     @abstractmethod
     def weight_tile(self, tile: int) -> int:

@@ -45,9 +45,7 @@ class Port:
 
 @dataclass(frozen=True)
 class FlipFlop:
-    """Describes a register: `width` flip-flop bits that the Verilog calls `name`; `held` is what
-    for.
-    """
+    """Describes a register: `width` flip-flop bits, in Verilog `name`; `held` is what for."""
 
     name: str
     width: int
@@ -57,9 +55,7 @@ class FlipFlop:
 
 @dataclass(frozen=True)
 class Memory:
-    """Describes a memory of `depth` words of `width` bits that the Verilog calls `name`; `held`:
-    what for.
-    """
+    """Describes a memory: `depth` words of `width` bits, in Verilog `name`; `held`: what for."""
 
     name: str
     width: int

@@ -35,9 +35,7 @@ Signal = list[Chunk]
 
 @dataclass
 class Wire:
-    """Describes a wire; `direction` is "input", "output" or "" and `init` holds its initial bits or
-    "".
-    """
+    """Describes a wire; `direction` is "input", "output" or "", `init` its initial bits or ""."""
 
     name: str
     width: int
