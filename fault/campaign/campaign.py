@@ -297,7 +297,7 @@ def _run(prepared: Prepared, guard: str, folder: Path, observer: Observer) -> Gu
     with observer.doing("Looking at what is there"):
         named = manifest(spec, plan).to_json()
     with Store(folder, named) as store:
-        spec = replace(spec, golden=folder.resolve() / "golden")
+        spec = replace(spec, golden=folder.resolve() / "golden", campaign=store.campaign)
         while True:
             rows = {u: spec.faults(u) * len(spec.codes) for u in spec.units_until(look, whole)}
             todo = store.missing(rows)
@@ -308,11 +308,12 @@ def _run(prepared: Prepared, guard: str, folder: Path, observer: Observer) -> Gu
                 with observer.doing("Golden runs: compiling and running the accelerator"):
                     golden_runs(spec)
                 total = UnitStatistics()
-                with observer.computing(guard, sum(rows[unit] for unit in todo)) as tell:
+                faults = sum(rows[unit] for unit in todo)
+                with observer.computing(guard, faults) as tell, store.adding() as add:
                     for unit, content, spent in run_units(
                         spec, todo, given.processes, given.scheduler
                     ):
-                        store.add(unit, content)
+                        add(unit, content)
                         total.add(spent)
                         tell(total)
             tables = list(store.tables(rows.items()))

@@ -1,7 +1,6 @@
 """A unit's results as a Parquet file, which says what they are of.
 
-    content = pack(columns)                                  # in a worker
-    content = stamped(content, "weight-000003", campaign)    # in the store
+    content = pack(columns, "weight-000003", campaign)       # in a worker
     table = read_shard(path, "weight-000003", 1000, campaign)
 
 The file's metadata hold the unit, the number of rows, the hash of the campaign's manifest, and a
@@ -88,15 +87,24 @@ def shard_schema(patterns: bool = False, strata: bool = False) -> pa.Schema:
     return pa.schema([*(PATTERN_SCHEMA if patterns else SCHEMA), *(_STRATA if strata else ())])
 
 
-def pack(columns: Mapping[str, list]) -> bytes:
-    """Returns a shard's file, not yet stamped."""
+def pack(columns: Mapping[str, list], unit: str = "", campaign: str = "") -> bytes:
+    """Returns a shard's file, stamped if it is said of which campaign it is."""
     schema = shard_schema("tensor" in columns, "stratum" in columns)
-    return _written(pa.Table.from_pydict(dict(columns), schema=schema), {})
+    table = pa.Table.from_pydict(dict(columns), schema=schema)
+    return _stamped(table, unit, campaign) if campaign else _written(table, {})
 
 
 def stamped(content: bytes, unit: str, campaign: str) -> bytes:
-    """A shard's file that says which unit of which campaign it is, and its own hash."""
+    """Returns a shard's file that says which unit of which campaign it is, and its own hash: as it
+    is, if its worker has stamped it.
+    """
+    if _is_whole(content):
+        return content
     table, _ = _parsed(content)
+    return _stamped(table, unit, campaign)
+
+
+def _stamped(table: pa.Table, unit: str, campaign: str) -> bytes:
     stamp = {"unit": unit, "rows": table.num_rows, "campaign": campaign}
     metadata = json.dumps(stamp | {"digest": _NOTHING.decode()})
     whole = _written(table, {_STAMP.decode(): metadata})
@@ -122,8 +130,8 @@ def read_shard(path: Path, unit: str, rows: int, campaign: str | None) -> pa.Tab
     """
     content = read_bytes(path, "shard", _LARGEST)
     name = f"shard {printable(path)}"
-    digests = _HASH.findall(content)
-    if digests and _digest(_HASH.sub(_NOTHING, content)) != digests[0]:
+    has_digest = bool(_HASH.search(content))
+    if has_digest and not _is_whole(content):
         raise DamagedShardError(f"{name} is damaged.")
     try:
         table, stamp = _parsed(content)
@@ -133,7 +141,7 @@ def read_shard(path: Path, unit: str, rows: int, campaign: str | None) -> pa.Tab
     if not any(table.schema.equals(shard_schema(*kind)) for kind in kinds):
         raise DamagedShardError(f"{name} has other columns than a shard.")
     if campaign is not None:
-        if stamp is None or not digests:
+        if stamp is None or not has_digest:
             raise HoldfastError(f"{name} does not say which campaign it is of; delete it.")
         try:
             found = parse_json(stamp, name)
@@ -156,6 +164,12 @@ def _written(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
         # Not in the table's schema, of which the file has another copy.
         writer.add_key_value_metadata(metadata)
     return stream.getvalue()
+
+
+def _is_whole(content: bytes) -> bool:
+    """Tells whether a file holds its own digest."""
+    digests = _HASH.findall(content)
+    return bool(digests) and _digest(_HASH.sub(_NOTHING, content)) == digests[0]
 
 
 def _digest(content: bytes) -> bytes:

@@ -41,6 +41,8 @@ class CampaignSpec:
         Share of the faults that are computed again by plain RTL.
     golden : Path or None
         Folder of the golden runs; without it every process records its own.
+    campaign : str
+        Hash of the campaign's manifest, which its shards say; empty: the store adds it.
     patterns : bool
         Store what was wrong in the layer that was struck.
     division : Division or None
@@ -59,6 +61,7 @@ class CampaignSpec:
     seed: int
     audit: float
     golden: Path | None = None
+    campaign: str = ""
     spacing: int = 64
     shortcuts: Shortcuts = EXACT
     patterns: bool = False

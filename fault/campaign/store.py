@@ -14,7 +14,10 @@ and each says what it is of. ``SELECT ... FROM 'FOLDER/shards/*.parquet'`` in Du
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +32,9 @@ from holdfast.base.text import printable
 from .manifest import campaign_hash, different, program_differs, read_manifest
 from .shard import DamagedShardError, read_shard, stamped
 from .unit import UnitId
+
+_WRITERS, _WAITING = 8, 64
+"""Shards that are written at once, and that wait: a disk takes its time, and works on many."""
 
 
 class Store:
@@ -60,6 +66,11 @@ class Store:
     def writable(self) -> bool:
         """Tells whether anything can be added."""
         return not self._refusal
+
+    @property
+    def campaign(self) -> str:
+        """Returns the hash of the manifest, as shards say it; empty: of an earlier version."""
+        return self._campaign or ""
 
     @property
     def versions(self) -> dict[str, Any]:
@@ -163,6 +174,23 @@ class Store:
         assert self._campaign is not None
         self.write(f"shards/{unit}.parquet", stamped(content, str(unit), self._campaign))
 
+    @contextmanager
+    def adding(self) -> Iterator[Callable[[UnitId, bytes], None]]:
+        """Gives a function that adds units while its caller goes on; when the block ends, all are
+        on the disk. It raises what an earlier unit's writing did.
+        """
+        waiting: deque[Future[None]] = deque()
+        with ThreadPoolExecutor(_WRITERS) as pool:
+
+            def add(unit: UnitId, content: bytes) -> None:
+                waiting.append(pool.submit(self.add, unit, content))
+                while len(waiting) > _WAITING or (waiting and waiting[0].done()):
+                    waiting.popleft().result()
+
+            yield add
+            while waiting:
+                waiting.popleft().result()
+
     def write(self, name: str, content: bytes) -> None:
         """Writes a file whole or not at all.
 
@@ -181,8 +209,12 @@ class Store:
 
     def tables(self, units: Iterable[tuple[UnitId, int]]) -> Iterator[pa.Table]:
         """Returns the results of units, with their rows, in their order."""
-        for unit, rows in units:
-            if unit not in self._tables:
-                path = self.shard(unit)
-                self._tables[unit] = read_shard(path, str(unit), rows, self._campaign)
-            yield self._tables[unit]
+
+        def read(unit: UnitId, rows: int) -> pa.Table:
+            return read_shard(self.shard(unit), str(unit), rows, self._campaign)
+
+        given = dict(units)
+        new = {unit: rows for unit, rows in given.items() if unit not in self._tables}
+        with ThreadPoolExecutor() as pool:
+            self._tables |= zip(new, pool.map(read, new, new.values()), strict=True)
+        yield from (self._tables[unit] for unit in given)

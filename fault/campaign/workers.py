@@ -148,7 +148,7 @@ class Worker:
                 columns[name] += values
             if len(job.codes) > 1:
                 unload(self._mapped[image])
-        return pack(columns), spent
+        return pack(columns, str(unit), job.campaign), spent
 
     def _origin(self, stratum: str) -> tuple[int, dict]:
         """Faults of earlier strata of its structure, and the columns that name a stratum."""

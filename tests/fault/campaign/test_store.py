@@ -247,6 +247,43 @@ def test_a_stamp_is_all_that_is_added():
     assert stamp == {"unit": "weight-000000", "rows": 5, "campaign": "c"}
 
 
+def test_a_worker_stamps_as_the_store_does(tmp_path):
+    with Store(tmp_path, MANIFEST) as store:
+        ours = pack(columns(40), "weight-000000", store.campaign)
+        theirs = stamped(pack(columns(40)), "weight-000000", store.campaign)
+        tables = [pq.ParquetFile(pa.BufferReader(content)) for content in (ours, theirs)]
+        assert tables[0].read().equals(tables[1].read())
+        stamps = [json.loads(table.metadata.metadata[b"holdfast"]) for table in tables]
+        assert stamps[0] | {"digest": ""} == stamps[1] | {"digest": ""}
+        store.add("weight-000000", ours)
+        assert store.shard("weight-000000").read_bytes() == ours
+        assert store.missing(UNITS) == list(UNITS)[1:]
+
+
+def test_units_are_on_the_disk_when_all_are_added(tmp_path):
+    with Store(tmp_path, MANIFEST) as store:
+        with store.adding() as add:
+            for at, (unit, rows) in enumerate(UNITS.items()):
+                add(unit, pack(columns(rows, 100 * at)))
+        assert store.missing(UNITS) == []
+
+
+def test_what_cannot_be_added_is_said(tmp_path, monkeypatch):
+    with Store(tmp_path, MANIFEST) as store:
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.raises(HoldfastError, match="No space left on device; finished shards are"):
+            with store.adding() as add:
+                add("weight-000000", pack(columns(40)))
+                while not store.shard("weight-000000").exists():
+                    pass
+                monkeypatch.setattr(os, "replace", full)
+                add("weight-000001", pack(columns(30)))
+        assert store.missing(UNITS) == list(UNITS)[1:]
+
+
 def test_no_space_keeps_what_is_finished(tmp_path, monkeypatch):
     with Store(tmp_path, {"sources": "a"}) as store:
         store.add("weight-000000", packed(["sdc1"]))
