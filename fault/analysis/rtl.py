@@ -34,8 +34,11 @@ class LockstepResolver:
             end = found if end.detected is None else replace(found, detected=end.detected)
         return self._session.read_out(end)
 
-    def _window(self, end: RunEnd, effect: Effect) -> Decision:
+    def _window(self, end: RunEnd, effect: Effect) -> Decision | InferenceOutcome:
         session = self._session
+        if session.golden.cycles + end.shift > session.limit:
+            # Golden again, but so late that it does not end in time.
+            return session.read_out(replace(end, kind="hang", cycle=session.limit))
         latent = any(
             holds_constants(session.program, session.netlist.held[d.memory], d.words)
             for d in end.memories
