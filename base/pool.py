@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing import Pipe, spawn
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .errors import HoldfastError
 from .processes import child
@@ -31,9 +31,21 @@ ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_
 _SERVE = "import sys; sys.path[:] = sys.argv[1:]; from holdfast.base.pool import serve; serve()"
 
 
+class Queue(Protocol[Item]):
+    """Holds what is to be done, as a deque does."""
+
+    def __len__(self) -> int: ...
+
+    def popleft(self) -> Item:
+        """Takes what is next."""
+
+    def appendleft(self, item: Item) -> None:
+        """Puts back what was taken last."""
+
+
 def in_processes(
     function: Callable[[Item], Result],
-    items: Sequence[Item],
+    items: Sequence[Item] | Queue[Item],
     processes: int,
     died: str,
     deaths: int = 0,
@@ -44,6 +56,8 @@ def in_processes(
     ----------
     function : Callable
         Is pickled once for every process; items and results are pickled one by one.
+    items : sequence or Queue
+        A queue may change its mind about what is next.
     died : str
         The sentence for processes that die again and again.
     deaths : int
@@ -54,10 +68,13 @@ def in_processes(
     HoldfastError
         Processes died too often.
     """
-    todo = deque(items)
     content = pickle.dumps(function)
     # A script that is not meant to be imported would run again.
-    main = b"__main__" in content + pickle.dumps(items[:1])
+    main = b"__main__" in content
+    if isinstance(items, Sequence):
+        main |= b"__main__" in pickle.dumps(items[:1])
+        items = deque(items)
+    todo = items
     died_now = 0
     with contextlib.ExitStack() as all_of_them:
         workers: dict[Connection, tuple[contextlib.ExitStack, Item]] = {}

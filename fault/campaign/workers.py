@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import partial
-from itertools import takewhile, zip_longest
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +35,11 @@ from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import phase_bounds
 from holdfast.nn.graph.reference import Reference
 
+from .agenda import Agenda, Item
 from .engine import Engine, FaultOutcome
 from .golden_runs import liveness_table, liveness_tables, watched
 from .shard import PATTERN_SCHEMA, SCHEMA, pack, shard_schema
-from .spec import CONTROL, CampaignSpec, UnitStatistics
+from .spec import CampaignSpec, UnitStatistics
 from .unit import UnitId
 
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
@@ -219,24 +220,12 @@ def _of(payload: bytes) -> Worker:
     return _worker[1]
 
 
-def _work(payload: bytes, item: UnitId | int) -> tuple[UnitId, bytes, UnitStatistics] | None:
+def _work(payload: bytes, item: Item) -> tuple[UnitId, bytes, UnitStatistics] | None:
     """A unit, or the analysis of an image."""
     if isinstance(item, UnitId):
         return compute(payload, item)
     _of(payload).analyse(item)
     return None
-
-
-def _in_order(job: CampaignSpec, units: Sequence[UnitId]) -> list[UnitId | int]:
-    """Units that need liveness tables last, and the tables' images among the others: the first
-    faults do not wait for them.
-    """
-    last = [unit for unit in units if unit.structure.partition(".")[0] in CONTROL]
-    if job.golden is None or not job.watches_registers or not last:
-        return [*units]
-    first = [unit for unit in units if unit not in last]
-    turns = zip_longest(first, range(len(job.codes)))
-    return [item for turn in turns for item in turn if item is not None] + last
 
 
 def run_units(
@@ -264,9 +253,12 @@ def run_units(
         liveness_tables(job)
         yield from on_cluster(compute, payload, units, scheduler)
         return
-    items = _in_order(job, units)
-    results = in_processes(partial(_work, payload), items, processes, _DIED, _BREAKS)
+    agenda = Agenda(job, units)
+    results = in_processes(partial(_work, payload), agenda, processes, _DIED, _BREAKS)
     with contextlib.closing(results):
-        for _, result in results:
-            if result is not None:
+        for item, result in results:
+            if result is None:
+                agenda.done(item, 0.0)
+            else:
+                agenda.done(item, result[2].shortcuts + result[2].audit)
                 yield result
