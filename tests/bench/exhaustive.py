@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from holdfast.base.cache import digest
 from holdfast.base.command import run
@@ -33,6 +34,7 @@ from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import FaultSpace, Site
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
+from holdfast.nn.compiler.program import Program
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GuardSettings
 from holdfast.nn.graph.pixels import image_codes
 from holdfast.nn.networks.spec import Network
@@ -52,20 +54,22 @@ _SHOWN = 20
 """Differences whose faults the JSON names."""
 
 
-def small_engine(rows: int, cols: int, channels: int, pooling: str, guard: GuardSettings) -> Engine:
-    """Makes the engine of a network that has a layer of each kind, as campaigns make it."""
+def small_network(
+    rows: int, cols: int, channels: int, pooling: str, guard: GuardSettings
+) -> tuple[Program, NDArray[np.int8]]:
+    """Makes a network that has a layer of each kind, and an image."""
     net = Network("small", input_shape=(2, 3, 3))
     first = net.conv("first", "image", channels, 2, padding=0)
     second = net.conv("second", first, channels, 1, activation="none")
     pooled = net.pool(pooling, "pooled", net.add("added", second, first), 2, 2)
     net.dense("logits", pooled, 3)
     config = AcceleratorConfig(
-        rows=rows, cols=cols, act_depth=32, weight_depth=256, acc_depth=16, param_depth=32,
+        rows=rows, cols=cols, act_depth=32, weight_depth=64 * cols**2, acc_depth=16, param_depth=32,
         program_depth=16, guard=guard.on,
     )  # fmt: skip
     program = compile_graph(random_graph(net, seed=5), config)
     pixels = np.random.default_rng(1).integers(0, 256, (1, *net.input_shape), np.uint8)
-    return campaign_engine(program, image_codes(pixels, config.act_bits)[0].numpy(), guard)
+    return program, image_codes(pixels, config.act_bits)[0].numpy()
 
 
 @app.command()
@@ -87,7 +91,7 @@ def exhaustive(
 
 
 def _walk(name: str, stride: int, first: int, audit: int, folder: Path) -> dict[str, Any]:
-    engine = small_engine(*ARRAYS[name])
+    engine = campaign_engine(*small_network(*ARRAYS[name]), ARRAYS[name][-1])
     session = engine.inference
     space = FaultSpace.of(session.netlist)
     registers = [

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from holdfast.fault.campaign.engine import Engine
+from holdfast.fault.injection.session import check_injectable
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.space import Site
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON
+from holdfast.sim.machine.schedule import Schedule
 from tests.bench import exhaustive
 from tests.bench.compared import differing
 from tests.bench.plain import PlainRtl
@@ -50,6 +52,19 @@ def test_what_differs_is_named():
         assert differing(golden, replace(golden, **{column: value})) == [column]
 
 
+@pytest.mark.parametrize("array", exhaustive.ARRAYS)
+def test_networks_have_what_they_are_for(array):
+    given = exhaustive.ARRAYS[array]
+    program, _ = exhaustive.small_network(*given)
+    check_injectable(program, given[-1])
+    assert [step.name for step in program.steps] == (
+        ["first", "second", "added", "pooled", "logits"]
+    )
+    runs = Schedule(program).runs
+    assert any(run.tiles > 1 and run.reductions > 1 for run in runs)
+    assert any(run.has_residual for run in runs) and -1 in program.places["first"].lanes
+
+
 @pytest.mark.long
 def test_a_walk_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     """Two cycles of the 3x2 array; the second time one of them is kept and one was cut."""
@@ -74,7 +89,7 @@ def test_a_walk_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
 
 @pytest.mark.long
 def test_a_walk_tells_a_wrong_engine(tmp_path, monkeypatch):
-    made = exhaustive.small_engine
+    made = exhaustive.campaign_engine
 
     def wrong(*given):
         engine = made(*given)
@@ -82,7 +97,7 @@ def test_a_walk_tells_a_wrong_engine(tmp_path, monkeypatch):
         engine.run = lambda faults: [replace(o, counts=o.counts + 1) for o in run(faults)]
         return engine
 
-    monkeypatch.setattr(exhaustive, "small_engine", wrong)
+    monkeypatch.setattr(exhaustive, "campaign_engine", wrong)
     assert exhaustive.exhaustive("3x2", 400, 100, 10**6, tmp_path) == 1
     found = json.loads((tmp_path / "exhaustive.json").read_text())["3x2"]
     assert found["differences"] > 0.9 * found["faults"]
