@@ -81,12 +81,19 @@ def check_injectable(program: Program, guard: GuardSettings) -> None:
     Raises
     ------
     HoldfastError
-        The weights do not fit the accelerator at once, or the guard is not there.
+        Weights or parameters do not fit the accelerator at once, or the guard is not there.
     """
     if not program.resident:
+        config = program.config
+        large = sum(len(chunk.weights) for chunk in program.chunks) > config.weight_depth
+        memory, depth, name = (
+            ("weight memory", config.weight_depth, "weight_depth")
+            if large
+            else ("parameter memory", config.param_depth, "param_depth")
+        )
         raise HoldfastError(
-            f"network {program.graph.network} does not fit the accelerator's weight memory of "
-            f"{program.config.weight_depth} words; campaigns need a weight_depth that holds it."
+            f"network {program.graph.network} does not fit the accelerator's {memory} of "
+            f"{depth} words; campaigns need a {name} that holds it."
         )
     check_guard(program.config, guard)
 

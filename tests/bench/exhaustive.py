@@ -64,7 +64,7 @@ def small_network(
     pooled = net.pool(pooling, "pooled", net.add("added", second, first), 2, 2)
     net.dense("logits", pooled, 3)
     config = AcceleratorConfig(
-        rows=rows, cols=cols, act_depth=32, weight_depth=64 * cols**2, acc_depth=16, param_depth=32,
+        rows=rows, cols=cols, act_depth=32, weight_depth=256, acc_depth=16, param_depth=16 * cols,
         program_depth=16, guard=guard.on,
     )  # fmt: skip
     program = compile_graph(random_graph(net, seed=5), config)

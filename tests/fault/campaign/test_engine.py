@@ -301,6 +301,9 @@ def test_bad_requests():
     streamed = compile_graph(graph(), CONFIG.with_(weight_depth=160))
     with pytest.raises(HoldfastError, match="weight memory of 160 words"):
         RtlSession(streamed, netlist(), GUARD_OFF)
+    few = compile_graph(graph(), CONFIG.with_(param_depth=16))
+    with pytest.raises(HoldfastError, match="parameter memory of 16 words"):
+        RtlSession(few, netlist(), GUARD_OFF)
 
 
 def test_golden_model_agrees_on_a_fault_in_an_input_word(engine):
