@@ -33,6 +33,7 @@ from holdfast.fault.analysis.layer_outputs import LayerOutputs
 from holdfast.fault.analysis.memories import MemoryFaultAnalysis
 from holdfast.fault.analysis.propagation import Logits, Propagator
 from holdfast.fault.analysis.resolver import DecidesTogether, Decision, Later, Resolver
+from holdfast.fault.analysis.rtl import LockstepResolver
 from holdfast.fault.injection.session import InferenceOutcome, RtlSession
 from holdfast.fault.injection.trace import Trace
 from holdfast.fault.model.fault import Fault
@@ -148,6 +149,9 @@ class Engine:
         )
         made = (make(known) for make in RESOLVERS)
         self._resolvers = [resolver for resolver in made if resolver is not None]
+        last = self._resolvers[-1]
+        assert isinstance(last, LockstepResolver)
+        self._rtl = last
         self._delayed: dict[Fault, Decision | InferenceOutcome] = {}
         self._kept = 0
         self.propagator = Propagator(self.program, inference.schedule, golden, reference)
@@ -169,11 +173,21 @@ class Engine:
         self.take()
         order = sorted(range(len(upsets)), key=lambda index: upsets[index].cycle)
         decisions: dict[int, Decision | FaultOutcome] = {**self._together(upsets)}
+        waiting: dict[Fault, list[int]] = {}
         for done, index in enumerate(order):
             if index not in decisions:
-                decisions[index] = self._decide(upsets[index])
+                found = self._decide(upsets[index])
+                if isinstance(found, Fault):
+                    waiting.setdefault(found, []).append(index)
+                else:
+                    decisions[index] = found
             if progress is not None:
                 progress(done + 1)
+        for fault, result in zip(waiting, self._rtl.resolve_all([*waiting]), strict=True):
+            for index in waiting[fault]:
+                decisions[index] = self._taken(upsets[index], result)
+                if upsets[index] != fault:
+                    self._keep(fault, result)
         pending = [i for i, d in decisions.items() if isinstance(d, Decision)]
         effects = [d.effect for i in pending if isinstance(d := decisions[i], Decision)]
         outcomes = dict(zip(pending, self.propagator.run(effects), strict=True))
@@ -213,19 +227,26 @@ class Engine:
             }
         return decided
 
-    def _decide(self, fault: Fault) -> Decision | FaultOutcome:
+    def _decide(self, fault: Fault) -> Decision | FaultOutcome | Fault:
         if rtl_alone(self.program.config):
             return self.plain(fault)
         found = self._resolved(fault)
+        return found if isinstance(found, Fault) else self._taken(fault, found)
+
+    def _taken(self, fault: Fault, found: Decision | InferenceOutcome) -> Decision | FaultOutcome:
         if isinstance(found, InferenceOutcome):
             return self.seen(fault.cycle, found, "end")
         return found
 
-    def _resolved(self, fault: Fault) -> Decision | InferenceOutcome:
-        """Asks the resolvers in turn, and once for all faults that are delayed to the same."""
+    def _resolved(self, fault: Fault) -> Decision | InferenceOutcome | Fault:
+        """Asks the resolvers in turn, and once for all faults that are delayed to the same; returns
+        one that waits for others.
+        """
         delayed = False
         for resolver in self._resolvers:
             known = self._delayed.get(fault) if delayed else None
+            if known is None and resolver is self._rtl and self._rtl.waits(fault):
+                return fault
             found = known or resolver.resolve(fault)
             if isinstance(found, Later):
                 delayed, fault = True, replace(fault, cycle=found.cycle)

@@ -59,6 +59,7 @@ class Worker:
     def __init__(self, job: CampaignSpec):
         self.job = job
         self.inference = RtlSession(job.program, job.netlist, job.guard, job.spacing)
+        self.inference.together = job.watches_registers
         self.space = FaultSpace.of(job.netlist)
         schedule = self.inference.schedule
         self.plan = Plan(

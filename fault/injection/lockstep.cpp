@@ -326,6 +326,18 @@ void lockstep_load(Lockstep* f, uint64_t boundary) {
     f->index = word16(f->root + f->index_at);
 }
 
+// Puts the model into the state of another, registers and inputs before the memories, that is so late.
+void lockstep_put(Lockstep* f, uint64_t boundary, const uint8_t* state, uint64_t cycle,
+                  int64_t shift) {
+    move(f, boundary);
+    for (const auto* part : {&f->live, &f->stale, &f->free, &f->inputs}) unpack(f, *part, state);
+    unpack(f, f->memories, state + f->state_size);
+    f->settle(f->model);
+    f->now = cycle;
+    f->shift = shift;
+    f->index = word16(f->root + f->index_at);
+}
+
 // Runs on to a cycle, without comparing.
 void lockstep_advance(Lockstep* f, uint64_t cycle) {
     if (cycle > f->now) f->again(f->model, cycle - f->now);

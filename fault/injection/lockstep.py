@@ -83,6 +83,7 @@ class LockstepRun:
         inputs.remove(netlist.clock)
         apart = {*free, *held}
         groups = [[n for n in registers if n not in apart], held, free, inputs]
+        self.groups = groups
         parts, offset = [], 0
         self._packed: dict[str, int] = {}
         sizes = []
@@ -91,6 +92,7 @@ class LockstepRun:
             parts.append(part)
             sizes.append(offset)
         memories, memory_size = self._ranges(native, [m.name for m in netlist.memories], 0, 8)
+        self.memory_bytes = memory_size
         parts.append(memories)
         self._memories = sorted((self._packed[m.name], m.name) for m in netlist.memories)
         self.state_bytes = sizes[-1]
@@ -191,6 +193,15 @@ class LockstepRun:
         self._library.lockstep_advance(self._handle, cycle)
         self.model.changed()
 
+    def put(self, state: NDArray[np.uint8], cycle: int, shift: int) -> None:
+        """Puts the model into the packed state of another that is late, registers and inputs
+        before the memories; :meth:`proceed` runs it on.
+        """
+        moment = max(0, cycle - shift)
+        boundary = int(np.searchsorted(self.golden.moments, moment, side="right")) - 1
+        self._library.lockstep_put(self._handle, boundary, _pointer(state), cycle, shift)
+        self.model.changed()
+
     def inject(self, fault: Fault, limit: int, *, whole: bool = False) -> RunEnd:
         """Run a fault until the state is golden again, the interrupt comes, or it hangs.
 
@@ -247,12 +258,16 @@ class LockstepRun:
             shift=reply.shift,
             golden_cycle=reply.cycle - reply.shift if kind == "equal" else self.golden.cycles,
             detected=None if reply.detected == _NEVER else reply.detected,
-            memories=self._words(count) if kind in ("equal", "ended") else [],
+            memories=self.words(*(a[:count] for a in self._differences))
+            if kind in ("equal", "ended")
+            else [],
         )
 
-    def _words(self, count: int) -> list[Differences]:
+    def words(
+        self, parts: NDArray[np.uint32], golden: NDArray[np.uint32], faulty: NDArray[np.uint32]
+    ) -> list[Differences]:
         """Memory words from differing 32-bit parts of the packed memories, in ascending order."""
-        parts, golden, faulty = (a[:count] for a in self._differences)
+        count = len(parts)
         ends = np.searchsorted(4 * parts.astype(np.int64), [s for s, _ in self._memories[1:]])
         bounds = [0, *ends.tolist(), count]
         found = []
@@ -292,6 +307,14 @@ class LockstepRun:
         self._library.lockstep_states(self._handle, end - begin, _pointer(packed))
         self.model.changed(end - begin)
         return packed
+
+    def packed(self, name: str) -> int:
+        """Where a register, an input or a memory begins in a packed state."""
+        return self._packed[name]
+
+    def size(self, name: str) -> int:
+        """Bytes of a register, an input or a memory."""
+        return self._places[name].element * self._places[name].count
 
     def place(self, name: str, bit: int) -> tuple[int, int] | None:
         """Returns byte and bit of a register's or input's bit in a packed state; else None."""
@@ -355,6 +378,7 @@ def _declare(library: ctypes.CDLL) -> None:
         ("take", None, [pointer] * 8),
         ("golden", None, [pointer] + [number] * 3 + [pointer] * 9),
         ("load", None, [pointer, number]),
+        ("put", None, [pointer, number, pointer, number, ctypes.c_int64]),
         ("advance", None, [pointer, number]),
         ("run", None, [pointer, pointer, number] + [pointer] * 5 + [number]),
         ("state", None, [pointer, pointer]),

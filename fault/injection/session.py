@@ -12,6 +12,7 @@ memories were zero.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ from holdfast.sim.registers import (
 
 from .control import ControlRun
 from .lockstep import LockstepRun
+from .many import ManyRuns
 from .trace import RunEnd, Trace
 
 _ANSWER = 1000
@@ -113,6 +115,8 @@ class RtlSession:
         Cycle at which a run that has not ended hangs: twice the cycles of the cycle model + 1000.
     control : ControlRun or None
         The control alone, once it was asked for.
+    together : bool
+        There are so many faults that machines that run them together pay.
 
     Raises
     ------
@@ -126,6 +130,7 @@ class RtlSession:
     spacing: int = 64
     limit: int = field(init=False)
     control: ControlRun | None = field(default=None, init=False)
+    together: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         check_injectable(self.program, self.guard)
@@ -134,6 +139,17 @@ class RtlSession:
         self.model = CompiledModel(self.netlist)
         self.lockstep = LockstepRun(self.model)
         self.bus = CompiledBus(self.model, timeout=_ANSWER)
+
+    @cached_property
+    def many(self) -> ManyRuns | None:
+        """Machines that run many faults together, where they pay."""
+        if not self.together or not ManyRuns.pays():
+            return None
+        try:
+            return ManyRuns(self.netlist, self.lockstep)
+        except NotImplementedError:
+            # A dataflow or protection from elsewhere may have cells that no other has.
+            return None
 
     def record(self, codes: NDArray[np.int8]) -> Trace:
         """Loads the network and an image, runs it and records the golden run.

@@ -21,6 +21,7 @@ from tests.fault.tiny import CONFIG, FIXED, fixed_netlist, graph, images, netlis
 
 def engine_of(program, netlist, codes, guard, spacing=16, watched=False):
     inference = RtlSession(program, netlist, guard, spacing)
+    inference.together = watched
     trace = inference.record(codes)
     liveness = None
     if watched:
@@ -66,6 +67,21 @@ def disagreements(engine, upsets):
     return [
         (upset, a, b) for upset, a, b in zip(upsets, results, plain, strict=True) if not a.agrees(b)
     ]
+
+
+def test_faults_together_are_those_one_by_one(space):
+    """All that is stored of them, but which of them were delayed to the same."""
+    codes = images()[0].numpy()
+    faults = []
+    for number, structure in enumerate(space.structures):
+        faults += drawn(space, structure, 5000, 150, number)
+    engines = [engine_of(program(), netlist(), codes, GUARD_OFF) for _ in range(2)]
+    engines[1].inference.together = True
+    cycles = engines[0].inference.golden.cycles
+    faults = [Fault(fault.bits, fault.cycle % cycles) for fault in faults]
+    alone, together = (engine.run(faults) for engine in engines)
+    assert engines[0].inference.many is None and engines[1].inference.many is not None
+    assert alone == together
 
 
 def test_golden_run_is_the_golden_model_and_the_schedule(engine):
