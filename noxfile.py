@@ -160,12 +160,13 @@ def bench(session: nox.Session) -> None:
     campaign: faults per second; kills: a campaign killed again and again.
     boards: the guard's cost after place and route; peer: the bias of another injector's shortcuts;
     intervals: how often intervals hold the truth. extras: how much each extra installs.
+    schedule: what up to 64 processes would gain a campaign, from what is measured on these.
     exhaustive: every flip-flop bit in every cycle of small networks, against plain RTL;
     structures: faults in every structure of random networks and accelerators, likewise.
     tables: the docs' tables of measured figures; --take NAME first takes what NAME has written.
     """
     known = ("accelerator boards campaign exhaustive extras faultmodels intervals kills peer "
-             "structures tables").split()  # fmt: skip
+             "schedule structures tables").split()  # fmt: skip
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
         print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")

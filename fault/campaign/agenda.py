@@ -59,6 +59,10 @@ class Agenda:
         else:
             self._images.appendleft(item)
 
+    def asks(self, unit: UnitId) -> bool:
+        """Tells whether a unit waits for the tables."""
+        return unit.structure in self._asking
+
     def done(self, item: Item, seconds: float) -> None:
         """Takes note of what an item took."""
         if isinstance(item, UnitId):

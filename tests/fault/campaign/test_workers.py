@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from holdfast.fault.campaign.workers import Worker, run_units
 from holdfast.nn.graph.guard_modes import GUARD_ON
 from tests.base.living import IMPORTABLE
 from tests.fault.small_campaign import content, job_of, read, sizes
-from tests.fault.tiny import images
+from tests.fault.test_main import command, files  # noqa: F401
+from tests.fault.tiny import images, netlist
 from tests.nn.test_without_torch import BLOCKED
 
 
@@ -70,17 +72,17 @@ def test_killed_parent_resumes(finished, tmp_path):
     script = tmp_path / "child.py"
     script.write_text(_CHILD)
     units = [text for name, rows in sizes(job).items() for text in (str(name), str(rows))]
-    command = [sys.executable, str(script), str(tmp_path), *units]
+    arguments = [sys.executable, str(script), str(tmp_path), *units]
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
     for wanted in (2, 5):
-        child = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)
         limit = time.monotonic() + 300
         while len(list(tmp_path.glob("shards/*.parquet"))) < wanted and child.poll() is None:
             assert time.monotonic() < limit
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
         child.wait()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(arguments, env=environment, check=True, stdout=subprocess.DEVNULL)
     with Store(tmp_path, {"seed": job.seed, "sources": "a"}) as store:
         assert content(store, job.units()) == expected
 
@@ -158,3 +160,39 @@ def test_a_worker_needs_no_pytorch(tmp_path, space, schedule):
     )
     assert not found.returncode, found.stderr.decode()
     assert found.stdout == Worker(job).compute(UnitId("activation_memory", 0))[0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["plain", "pilot", "flip-flops"])
+def test_the_same_on_any_number_of_processes(kind, files, command):  # noqa: F811
+    """Shards and summary, byte for byte, on this machine and on a cluster."""
+    from distributed import LocalCluster
+
+    options = ["--faults", "400", "--minimum", "20", "--unit", "50", "--audit", "5%",
+               "--images", "2"]  # fmt: skip
+    if kind == "flip-flops":
+        memories = "|".join(memory.name for memory in netlist().memories)
+        options += ["--pattern", f"^(?!(?:{memories})$)"]
+    if kind == "pilot":
+        assert command(*options, "--processes", "2")[0] == 0
+        files.store.rename(files.folder / "pilot")
+        options += ["--pilot", "{folder}/pilot", "--seed", "2"]
+    found = {}
+
+    def compute(*where):
+        code, told, complaint = command(*options, *where)
+        assert code == 0, told + complaint
+        names = [*files.store.glob("shards/*.parquet"), files.store / "summary.json"]
+        found[where] = {path.name: path.read_bytes() for path in names}
+        shutil.rmtree(files.store)
+
+    for processes in "128":
+        compute("--processes", processes)
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        compute("--scheduler", cluster.scheduler_address)
+    first, *others = found.values()
+    assert len(first) > 10 and len(others) == 3
+    for other in others:
+        assert other == first
