@@ -20,9 +20,10 @@ _COLUMNS = ("effect", "detected", "sdc5", "sdc10", "sdc20", "counts", "status", 
 
 
 def campaign_engine(program: Program, codes: NDArray[np.int8], guard: GuardSettings) -> Engine:
-    """Makes the engine of an image, with the liveness of its registers."""
+    """Makes the engine of an image as campaigns do that have many faults."""
     netlist = accelerator_netlist(program.config)
     session = RtlSession(program, netlist, guard)
+    session.together = True
     session.golden = trace = session.record(codes)
     table = LivenessTable.of(netlist, session.lockstep, watched(netlist))
     return Engine(session, codes, trace, table)

@@ -182,6 +182,7 @@ def _totals(engine: Engine, structures: list[str], rows: list[dict[str, Any]]) -
         "network": [f"{run.step.name} {run.end - run.fetch}" for run in
                     engine.inference.schedule.runs],
         "array": engine.program.config.name,
+        "machines_together": engine.inference.many is not None,
         "faults": sum(row["faults"] for row in rows),
         "differences": len(wrong) + len(whole),
         "first_differences": (wrong + whole)[:_SHOWN],

@@ -173,6 +173,7 @@ def _compared(name: str, case: Case, count: int, seed: int) -> dict[str, Any]:
     return {
         "config": asdict(program.config),
         "guard": guard,
+        "machines_together": engine.inference.many is not None,
         "steps": [f"{step.name} {len(step.descriptors)}" for step in program.steps],
         "cycles": cycles,
         "faults": len(faults),
