@@ -23,6 +23,8 @@ from holdfast.sim.verilate import (
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
 _LIBRARY = "model.so"
+_SMALL = 280_000
+"""Characters of Verilog; an array of 4x4 has more."""
 # Not the copies of Verilator's own, such as __Vdly__, that a register is written through.
 _MEMBER = re.compile(r"\b(?!__V)\w+?__DOT__(\w+);")
 _PORT = re.compile(r"\bVL_(?:IN|OUT)\w*\((\w+),")
@@ -57,14 +59,16 @@ def build_compiled(netlist: Netlist) -> CompiledBuild:
             if path.name not in (_LIBRARY, "design.v"):
                 path.unlink()
 
-    key = [netlist.hash, netlist.top, *item_names(netlist), *compiled_flags(), *tool_versions()]
+    key = [netlist.hash, netlist.top, *item_names(netlist)]
+    key += [*compiled_flags(netlist), *tool_versions()]
     folder = cached("compiled", [*key, processor(), _HARNESS.read_text(encoding="utf-8")], make)
     return CompiledBuild(netlist, folder / _LIBRARY)
 
 
-def compiled_flags() -> list[str]:
-    """Options of the C++ compiler."""
-    return ["-O2", "-march=native", *compiler_flags()]
+def compiled_flags(netlist: Netlist) -> list[str]:
+    """Options of the C++ compiler; a small design runs no slower with -O1."""
+    level = "-O1" if len(netlist.verilog) < _SMALL else "-O2"
+    return [level, "-march=native", *compiler_flags()]
 
 
 def compile_model(netlist: Netlist, folder: Path) -> list[Path]:
@@ -88,7 +92,8 @@ def compile_model(netlist: Netlist, folder: Path) -> list[Path]:
     harness = folder / "harness.cpp"
     direct = clock_triggers_all("".join(p.read_text(encoding="utf-8") for p in sources))
     harness.write_text(_harness(netlist, members, direct), encoding="utf-8")
-    objects = compile_sources([*sources, harness], folder, compiled_flags()) + runtime_objects()
+    objects = compile_sources([*sources, harness], folder, compiled_flags(netlist))
+    objects += runtime_objects()
     link(objects, folder / _LIBRARY, ["-shared", "-pthread"])
     return objects
 

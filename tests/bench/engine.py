@@ -38,7 +38,7 @@ def measure(network: Network, rows: int, cols: int) -> dict[str, Any]:
         build, build_cpu = time.perf_counter() - began, _children() - before
         source = folder / "bare.cpp"
         source.write_text(Path(__file__).with_name("bare.cpp").read_text())
-        bare = [*compile_sources([source], folder, compiled_flags()), *objects]
+        bare = [*compile_sources([source], folder, compiled_flags(netlist)), *objects]
         link(bare, folder / "bare", ["-pthread"])
 
         model = CompiledModel(netlist)

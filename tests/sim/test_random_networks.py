@@ -7,6 +7,7 @@ import pytest
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.accelerator import accelerator_netlist
+from tests.sim.driven import CONFIG
 from tests.sim.random_networks import CHOICES, RANGES, random_config, run_networks, scramble
 
 NETWORKS = 40
@@ -64,9 +65,11 @@ def check(config, seed, scrambled=False):
     return result
 
 
-def test_one_cycle_of_reset_settles_every_register():
+@pytest.mark.long(keep=1)
+@pytest.mark.parametrize("config", [CONFIG, random_config(3)], ids=["2x3", "5x1"])
+def test_one_cycle_of_reset_settles_every_register(config):
     """Only what the memories read last is left as it was."""
-    netlist = accelerator_netlist(random_config(3))
+    netlist = accelerator_netlist(config)
     clean, scrambled = CompiledModel(netlist), CompiledModel(netlist)
     scramble(scrambled, 0)
     clean.reset()

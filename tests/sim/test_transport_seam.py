@@ -5,17 +5,13 @@ import pytest
 
 from holdfast.base.command import run
 from holdfast.constraints import client
-from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.networks.spec import Network
 from holdfast.sim.driver import Accelerator
 from holdfast.sim.transport.base import Link
 from holdfast.sim.transport.registry import TRANSPORTS, open_transport, transport_name
 from tests.random_graph import random_graph
-
-CONFIG = AcceleratorConfig(
-    rows=4, cols=4, act_depth=4096, weight_depth=1024, acc_depth=64, param_depth=16, program_depth=8
-)
+from tests.sim.test_cell_network import STREAMED as CONFIG
 
 
 class Counting:

@@ -51,27 +51,32 @@ def bench(component: object, module: str, **parameters) -> None:
     )
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("widths", [(8, 8, 24), (2, 2, 8), (8, 3, 11)])
 def test_processing_element(widths):
     names = ("act_bits", "weight_bits", "acc_bits")
     bench(ProcessingElement(*widths), "pe", **dict(zip(names, widths, strict=True)))
 
 
+@pytest.mark.long(keep=2)
 @sized("1x1", "3x2", "2x5", "4x4")
 def test_array(size):
     bench(SystolicArray(config(size, act_bits=6, weight_bits=5, acc_bits=12)), "array")
 
 
+@pytest.mark.long(keep=1)
 @sized("2x5", "3x2")
 def test_feeder(size):
     bench(Feeder(config(size)), "feeder")
 
 
+@pytest.mark.long(keep=2)
 @sized("1x1", "2x5", "5x3")
 def test_weight_loader(size):
     bench(WeightLoader(config(size)), "loaders", unit="weights")
 
 
+@pytest.mark.long(keep=1)
 @sized("1x1", "2x5")
 def test_parameter_loader(size):
     bench(ParameterLoader(config(size)), "loaders", unit="parameters")
@@ -104,6 +109,7 @@ def test_input_stage(size, guard):
     bench(InputStage(config(size, act_bits=5, **guard)), "input_stage")
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("values", [{"acc_bits": 16}, {"acc_bits": 9, "acc_depth": 5}])
 def test_accumulator(values):
     bench(AccumulatorLane(config(act_bits=4, weight_bits=4, **values)), "accumulator")
@@ -130,11 +136,13 @@ def test_requantizer(values):
     bench(RequantizerLane(config(**{"weight_bits": 4} | values)), "requantizer")
 
 
+@pytest.mark.long(keep=1)
 @sized("3x2", "5x3", "2x5")
 def test_output_writer(size):
     bench(OutputWriter(config(size, act_bits=6)), "walk", unit="writer")
 
 
+@pytest.mark.long(keep=1)
 @sized("3x2", "5x3", "2x5")
 def test_residual_reader(size):
     bench(ResidualReader(config(size, act_bits=6)), "walk", unit="reader")

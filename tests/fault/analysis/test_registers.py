@@ -25,8 +25,8 @@ LAYERS = {"3x3 kernel on 3x2": (3, 2, 2, 3), "1x1 kernel on 4x4": (4, 4, 6, 1)}
 @cache
 def proof(rows, cols, channels, kernel):
     config = AcceleratorConfig(
-        rows=rows, cols=cols, act_depth=64, weight_depth=128, acc_depth=16, param_depth=16,
-        program_depth=2, guard=False,
+        rows=rows, cols=cols, act_depth=64, weight_depth=128, acc_depth=16, param_depth=32,
+        program_depth=8, guard=False,
     )  # fmt: skip
     net = Network("proof", input_shape=(channels, 3, 3))
     layer = net.conv("layer", "image", cols + 1, kernel)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.networks.spec import Network
@@ -17,11 +16,8 @@ from holdfast.sim.driver import image_writes, lanes_from_bytes, network_writes, 
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from holdfast.sim.registers import REGISTER, control_word
 from tests.random_graph import random_graph
+from tests.sim.driven import CONFIG
 from tests.sim.small import flip_flop_bits, memory_bits
-
-CONFIG = AcceleratorConfig(
-    rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=8
-)
 
 
 class Recorder(CompiledModel):
