@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 
@@ -33,6 +34,7 @@ from holdfast.fault.campaign.golden_runs import golden_runs
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
 from holdfast.fault.campaign.unit import UnitId
+from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.models.upset import UpsetModel
 from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.results.summary import summarize
@@ -50,7 +52,7 @@ from tests.bench.units import timed, work
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 PROCESSES = (1, 2, 8, 16, 32, 64)
-_UNIT, _FAULTS = 1000, 1_000_000
+_UNIT, _FAULTS, _AUDIT = 1000, 1_000_000, 0.001
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class Costs:
     ----------
     units : Mapping
         Of a fault, in each of some units, by structure.
-    liveness : float
-        Of an image's table.
+    liveness, audit : float
+        Of an image's table, and of a fault by plain RTL.
     start : float
         From a process's first instruction until it can compute.
     before, stored, after : float
@@ -71,6 +73,7 @@ class Costs:
 
     units: Mapping[str, Sequence[float]]
     liveness: float
+    audit: float
     start: float
     before: float
     stored: float
@@ -121,6 +124,7 @@ def _faults(job: CampaignSpec, costs: Costs, count: int) -> tuple[float, float]:
     """
     agenda = Agenda(job, job.units())
     events: list[tuple[float, int, UnitId | int | None]] = [(0.0, n, None) for n in range(count)]
+    source = np.random.default_rng(1)
     warm: set[tuple[int, str]] = set()
     parent = busy = tables = 0.0
     while events:
@@ -133,6 +137,7 @@ def _faults(job: CampaignSpec, costs: Costs, count: int) -> tuple[float, float]:
                 known = costs.units[following.structure]
                 seen = (process, following.structure) in warm
                 cost = job.faults(following) * known[-1 if seen else 0]
+                cost += source.binomial(job.faults(following), _AUDIT) * costs.audit
                 warm.add((process, following.structure))
                 begin = max(begin, tables) if agenda.asks(following) else begin
             else:
@@ -143,7 +148,7 @@ def _faults(job: CampaignSpec, costs: Costs, count: int) -> tuple[float, float]:
         if isinstance(item, UnitId):
             parent += costs.stored
             busy += costs.stored
-            agenda.done(item, job.faults(item) * costs.units[item.structure][0])
+            agenda.done(item, job.faults(item) * costs.units[item.structure][-1])
         else:
             agenda.done(item, costs.liveness)
     return parent, busy / parent
@@ -161,7 +166,7 @@ def _job(network: str, size: int, flip_flops: bool) -> CampaignSpec:
     codes = pixel_codes(generated_images(1, 1).images, graph.act_bits)
     return CampaignSpec(
         program, netlist, GUARD_OFF, codes, None, UpsetModel(), filters,
-        plan.allocate(_FAULTS, 0), size=_UNIT, seed=1, audit=0.001,
+        plan.allocate(_FAULTS, 0), size=_UNIT, seed=1, audit=0.0,
     )  # fmt: skip
 
 
@@ -169,30 +174,38 @@ def _measured(job: CampaignSpec, units: int, processes: int) -> Costs:
     before, _ = timed(lambda: golden_runs(job))
     some = [unit for unit in job.units() if unit.number < units]
     spent: dict[str, list[float]] = {}
-    starts, tables = [], []
+    starts, tables, audits = [], [], []
+    plan = Plan(FaultSpace.of(job.netlist), Schedule(job.program), job.model, job.filters)
     stored = 0.0
     assert job.golden is not None
     with Store(job.golden.parent / "store", {"sources": "measured"}) as store:
         payload = zlib.compress(pickle.dumps(replace(job, campaign=store.campaign)), 1)
-        # Tables first: a unit alone is measured then.
-        items: list[UnitId | int] = [*range(len(job.codes)), *some]
+        upsets = plan.draw("weight", 0, 6, 1)
+        items: list[UnitId | int | Fault] = [*range(len(job.codes)), *upsets, *some]
         for item, (start, cost, content) in in_processes(
             partial(work, payload), items, processes, "processes died"
         ):
             starts.append(start)
-            if isinstance(item, int):
-                tables.append(cost)
+            if not isinstance(item, UnitId):
+                (tables if isinstance(item, int) else audits).append(cost)
                 continue
             spent.setdefault(item.structure, []).append(cost / job.faults(item))
             stored += timed(lambda u=item, c=content: store.add(u, c))[0]  # type: ignore[misc]
         rows = {unit: job.faults(unit) for unit in some}
         reading, found = timed(lambda: list(store.tables(rows.items())))
-    plan = Plan(FaultSpace.of(job.netlist), Schedule(job.program), job.model, job.filters)
     few, _ = timed(lambda: summarize(found, plan, 1))
     many, _ = timed(lambda: summarize(found * 4, plan, 1))
     whole = _FAULTS / sum(rows.values())
     after = few + (many - few) / 3 * (whole - 1) + reading * len(job.units()) / len(some)
-    return Costs(spent, max(tables), max(starts), before, stored / len(some), after)
+    return Costs(
+        spent,
+        max(tables),
+        sum(audits) / len(audits),
+        max(starts),
+        before,
+        stored / len(some),
+        after,
+    )
 
 
 def _table(title: str, found: Mapping[int, Mapping[str, float]]) -> Table:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.workers import Worker
+from holdfast.fault.model.fault import Fault
 
 Result = TypeVar("Result")
 
@@ -22,8 +23,10 @@ def timed(what: Callable[[], Result]) -> tuple[float, Result]:
     return time.process_time() - began, result
 
 
-def work(payload: bytes, item: UnitId | int) -> tuple[float, float, bytes]:
-    """Seconds of this process's start and of a unit or a liveness table, and the unit's results."""
+def work(payload: bytes, item: UnitId | int | Fault) -> tuple[float, float, bytes]:
+    """Seconds of this process's start and of a unit, a liveness table or a fault by plain RTL, and
+    the unit's results.
+    """
     if not _worker:
         _worker.append(Worker(pickle.loads(zlib.decompress(payload))))
         _worker[0].engine(0)
@@ -31,5 +34,7 @@ def work(payload: bytes, item: UnitId | int) -> tuple[float, float, bytes]:
     worker = _worker[0]
     if isinstance(item, int):
         return _started[0], timed(lambda: worker.analyse(item))[0], b""
+    if isinstance(item, Fault):
+        return _started[0], timed(lambda: worker.engine(0).plain(item))[0], b""
     cost, (content, _) = timed(lambda: worker.compute(item))
     return _started[0], cost, content
