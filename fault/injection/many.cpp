@@ -45,12 +45,15 @@ struct Machine {
     unsigned still = 0;
     bool struck = false;
     uint64_t detected = never;
-    uint64_t from = 0;  // boundary at which it was loaded
+    // Its memories are those of a boundary, but for the blocks that were written; its golden ones,
+    // in the shadow, are those of another.
+    bool known = false;
+    uint64_t from = 0, golden = 0;
     std::vector<uint8_t> before;
 };
 
 struct Many {
-    uint64_t machines, stride;
+    uint64_t machines, size, stride, block;  // bytes of memories, with what was written, of a block
     void (*step)(const uint8_t*, uint8_t*, const uint8_t*, uint8_t*);
     void (*interrupt)(const uint8_t*, const uint8_t*, uint8_t*);
     std::vector<Item> live, stale, free, inputs;
@@ -58,7 +61,7 @@ struct Many {
     uint64_t state_size, memory_size;
     Item index;
     std::vector<Item> guards;
-    uint8_t *state, *next, *ports, *words;
+    uint8_t *state, *next, *ports, *words, *shadows;
     std::vector<Machine> all;
 
     uint64_t boundaries = 0, cycles = 0, descriptors = 0;
@@ -70,9 +73,12 @@ struct Many {
     const uint32_t* values;
     const uint32_t* counts;
     const uint64_t* indices;
-    std::vector<uint32_t> old;    // what each change of a memory replaces
-    std::vector<uint8_t> image;   // packed golden memories at boundary `at`
+    std::vector<uint32_t> places;             // of every word of the packed memories
+    std::vector<uint32_t> blocks;             // that change at each boundary
+    std::vector<uint64_t> first_block;
+    std::vector<uint8_t> begin, image;        // golden memories at boundaries 0 and `at`
     uint64_t at = 0;
+    std::vector<uint8_t> marked;              // blocks
     std::vector<uint32_t> boundary_at;
 
     std::vector<uint32_t> differing, golden, faulty;
@@ -120,17 +126,28 @@ uint32_t counted(const Many* f, uint64_t machine) {
     return total;
 }
 
-// Makes the image that of a boundary.
-void move(Many* f, uint64_t boundary) {
-    for (; f->at < boundary; ++f->at) {
-        for (uint64_t i = f->first[f->at + 1]; i < f->first[f->at + 2]; ++i) {
-            std::memcpy(f->image.data() + 4 * uint64_t(f->changed[i]), f->values + i, 4);
-        }
+// Applies the changes of golden memories from a boundary to a later one.
+void change(const Many* f, uint8_t* memories, uint64_t from, uint64_t to) {
+    for (uint64_t i = f->first[from + 1]; i < f->first[to + 1]; ++i) {
+        std::memcpy(memories + f->places[f->changed[i]], f->values + i, 4);
     }
-    for (; f->at > boundary; --f->at) {
-        for (uint64_t i = f->first[f->at]; i < f->first[f->at + 1]; ++i) {
-            std::memcpy(f->image.data() + 4 * uint64_t(f->changed[i]), &f->old[i], 4);
-        }
+}
+
+void move(Many* f, uint64_t boundary) {
+    if (boundary < f->at) {
+        f->image = f->begin;
+        f->at = 0;
+    }
+    change(f, f->image.data(), f->at, boundary);
+    f->at = boundary;
+}
+
+// Marks the blocks that a machine has written, or that change from a boundary to another.
+void mark(Many* f, uint64_t number, uint64_t from, uint64_t to) {
+    const uint8_t* written = f->words + number * f->stride + f->size;
+    f->marked.assign(written, written + f->size / f->block);
+    for (uint64_t i = f->first_block[from + 1]; i < f->first_block[to + 1]; ++i) {
+        f->marked[f->blocks[i]] = 1;
     }
 }
 
@@ -142,10 +159,21 @@ void load(Many* f, uint64_t number, const Fault& fault, uint64_t which) {
     const uint8_t* state = f->states + boundary * f->state_size;
     for (const auto* part : {&f->live, &f->stale, &f->free}) unpack(*part, f->state, number, state);
     unpack(f->inputs, f->ports, number, state);
-    uint8_t* words = f->words + number * f->stride;
-    for (const Range& r : f->memories) {
-        std::memcpy(words + r.at, f->image.data() + r.packed, r.size);
+    uint8_t *words = f->words + number * f->stride, *shadow = f->shadows + number * f->stride;
+    if (m.known) {
+        mark(f, number, std::min(m.from, boundary), std::max(m.golden, boundary));
+    } else {
+        f->marked.assign(f->size / f->block, 1);
     }
+    for (uint64_t k = 0; k < f->marked.size(); ++k) {
+        if (!f->marked[k]) continue;
+        const uint8_t* from = f->image.data() + k * f->block;
+        std::memcpy(words + k * f->block, from, f->block);
+        std::memcpy(shadow + k * f->block, from, f->block);
+    }
+    std::memset(words + f->size, 0, f->stride - f->size);
+    m.known = true;
+    m.golden = boundary;
     m.fault = which;
     m.now = f->moments[boundary];
     m.shift = 0;
@@ -156,14 +184,18 @@ void load(Many* f, uint64_t number, const Fault& fault, uint64_t which) {
 }
 
 void compare(Many* f, uint64_t number, uint64_t boundary, Reply& reply) {
-    move(f, boundary);
+    Machine& m = f->all[number];
     const uint8_t* words = f->words + number * f->stride;
+    uint8_t* shadow = f->shadows + number * f->stride;
+    change(f, shadow, m.golden, boundary);
+    m.golden = boundary;
+    mark(f, number, m.from, boundary);
     reply.first = f->differing.size();
     for (const Range& r : f->memories) {
-        const uint8_t* a = words + r.at;
-        const uint8_t* b = f->image.data() + r.packed;
-        for (uint64_t block = 0; block < r.size; block += 256) {
-            const uint64_t size = std::min<uint64_t>(256, r.size - block);
+        const uint8_t *a = words + r.at, *b = shadow + r.at;
+        for (uint64_t block = 0; block < r.size; block += f->block) {
+            const uint64_t size = std::min(f->block, r.size - block);
+            if (!f->marked[(r.at + block) / f->block]) continue;
             if (!std::memcmp(a + block, b + block, size)) continue;
             for (uint64_t k = block; k < block + size; k += 4) {
                 uint32_t x = 0, y = 0;
@@ -256,13 +288,16 @@ Many* many_new(void (*step)(const uint8_t*, uint8_t*, const uint8_t*, uint8_t*),
     f->step = step;
     f->interrupt = interrupt;
     f->machines = sizes[0];
-    f->stride = sizes[3];
-    f->state_size = sizes[4];
-    f->memory_size = sizes[5];
+    f->size = sizes[3];
+    f->stride = sizes[4];
+    f->block = sizes[5];
+    f->state_size = sizes[6];
+    f->memory_size = sizes[7];
     f->state = room(sizes[0] * sizes[1]);
     f->next = room(sizes[0] * sizes[1]);
     f->ports = room(sizes[0] * sizes[2]);
-    f->words = room(sizes[0] * sizes[3]);
+    f->words = room(sizes[0] * sizes[4]);
+    f->shadows = room(sizes[0] * sizes[4]);
     std::vector<Item>* parts[] = {&f->live, &f->stale, &f->free, &f->inputs, &f->guards};
     for (int part = 0; part < 5; ++part) {
         parts[part]->assign(items, items + counts[part]);
@@ -270,13 +305,17 @@ Many* many_new(void (*step)(const uint8_t*, uint8_t*, const uint8_t*, uint8_t*),
     }
     f->index = *items;
     f->memories.assign(memories, memories + counts[5]);
+    f->places.assign(f->memory_size / 4, 0);
+    for (const Range& r : f->memories) {
+        for (uint64_t k = 0; k < r.size; k += 4) f->places[(r.packed + k) / 4] = uint32_t(r.at + k);
+    }
     f->all.resize(f->machines);
     for (Machine& m : f->all) m.before.resize(f->state_size);
     return f;
 }
 
 void many_delete(Many* f) {
-    for (uint8_t* part : {f->state, f->next, f->ports, f->words}) std::free(part);
+    for (uint8_t* part : {f->state, f->next, f->ports, f->words, f->shadows}) std::free(part);
     delete f;
 }
 
@@ -295,14 +334,25 @@ void many_golden(Many* f, uint64_t boundaries, uint64_t cycles, uint64_t descrip
     f->values = values;
     f->counts = counts;
     f->indices = indices;
-    f->image.assign(begin, begin + f->memory_size);
-    f->old.assign(first[boundaries], 0);
-    for (uint64_t i = first[1]; i < first[boundaries]; ++i) {
-        uint8_t* word = f->image.data() + 4 * uint64_t(changed[i]);
-        std::memcpy(&f->old[i], word, 4);
-        std::memcpy(word, values + i, 4);
+    f->begin.assign(f->size, 0);
+    for (const Range& r : f->memories) {
+        std::memcpy(f->begin.data() + r.at, begin + r.packed, r.size);
     }
-    f->at = boundaries - 1;
+    f->image = f->begin;
+    f->at = 0;
+    f->blocks.clear();
+    f->first_block.assign(1, 0);
+    std::vector<uint64_t> latest(f->size / f->block, never);
+    for (uint64_t b = 0; b < boundaries; ++b) {
+        for (uint64_t i = first[b]; i < first[b + 1]; ++i) {
+            const uint32_t block = f->places[changed[i]] / f->block;
+            if (latest[block] == b) continue;
+            latest[block] = b;
+            f->blocks.push_back(block);
+        }
+        f->first_block.push_back(f->blocks.size());
+    }
+    for (Machine& m : f->all) m.known = false;
     f->boundary_at.assign(cycles + 1, none);
     for (uint64_t b = 0; b < boundaries; ++b) f->boundary_at[moments[b]] = uint32_t(b);
 }

@@ -21,7 +21,7 @@ from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
 from holdfast.sim.compiled.build import processor
 from holdfast.sim.compiled.many import MACHINES, build_many
-from holdfast.sim.compiled.nodes import Layout
+from holdfast.sim.compiled.nodes import BLOCK, Layout
 from holdfast.sim.netlist.netlist import Netlist
 
 from .lockstep import LockstepRun, native_library
@@ -95,11 +95,11 @@ class ManyRuns:
         sizes = {memory.name: lockstep.size(memory.name) for memory in netlist.memories}
         memories = [
             number
-            for name, at in layout.memories.items()
-            for number in (at, lockstep.packed(name), sizes[name])
+            for name in sorted(sizes, key=lockstep.packed)
+            for number in (layout.memories[name], lockstep.packed(name), sizes[name])
         ]
         counts = [*(len(part) // 3 for part in items[:5]), len(sizes)]
-        extents = [MACHINES, layout.state, layout.ports, layout.words]
+        extents = [MACHINES, layout.state, layout.ports, layout.words, layout.stride, BLOCK]
         extents += [lockstep.state_bytes, lockstep.memory_bytes]
         self._handle = self._library.many_new(
             *(ctypes.cast(function, ctypes.c_void_p) for function in self._functions),

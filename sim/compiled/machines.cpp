@@ -43,7 +43,7 @@ INLINE w64 to64(w32 a) { return CV(a, w64); }
 INLINE w64 to64(w8 a) { return to64(to32(a)); }
 INLINE w64 to64(w16 a) { return to64(to32(a)); }
 
-constexpr uint64_t stride = @STRIDE@;
+constexpr uint64_t stride = @STRIDE@, words = @WORDS@, block = @BLOCK@;
 
 // Words of the machines' memories; beyond their end there are zeros.
 template <class T, class V>
@@ -57,12 +57,16 @@ INLINE V get(const uint8_t* m, w32 address, uint32_t depth) {
 }
 
 template <class T, class V>
-INLINE void put(uint8_t* m, w32 address, V data, w32 enable, uint32_t depth) {
+INLINE void put(uint8_t* m, uint64_t base, w32 address, V data, w32 enable, uint32_t depth) {
     uint64_t any = 0;
     for (int k = 0; k < N; k += 2) any |= *(const u64*)((const uint8_t*)&enable + 4 * k);
     if (!any) return;
     for (int k = 0; k < N; ++k) {
-        if (enable[k] && address[k] < depth) *(T*)(m + k * stride + sizeof(T) * address[k]) = data[k];
+        if (enable[k] && address[k] < depth) {
+            const uint64_t at = base + sizeof(T) * address[k];
+            *(T*)(m + k * stride + at) = data[k];
+            m[k * stride + words + at / block] = 1;
+        }
     }
 }
 

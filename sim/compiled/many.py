@@ -15,7 +15,7 @@ from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.verilate import cached, compile_sources, link, tool_versions
 
 from .build import processor
-from .nodes import Layout, Logic, Node, Part, Parts, computed, storage
+from .nodes import BLOCK, Layout, Logic, Node, Part, Parts, computed, storage
 
 MACHINES = 16
 """Elements of a vector: with 32 bits each, it fills a register of the widest kind."""
@@ -49,40 +49,32 @@ class _Writer:
         for write in sorted(self._logic.writes, key=lambda write: (write.memory, write.port)):
             memory = self._memories[write.memory]
             size = storage(memory.width)
-            address, data, enable = (
-                self._whole(parts, wanted)
-                for parts, wanted in (
-                    (write.address, 4),
-                    (write.data, max(4, size)),
-                    (write.enable, 4),
-                )
-            )
+            address, enable = self._whole(write.address, 4), self._whole(write.enable, 4)
+            values = f"{address}, {self._whole(write.data, max(4, size))}, {enable}"
             base = self._layout.memories[write.memory]
-            lines.append(
-                f"put<u{8 * size}>(m + {base}, {address}, {data}, {enable}, {memory.depth});"
-            )
+            lines.append(f"put<u{8 * size}>(m, {base}, {values}, {memory.depth});")
         return lines
 
     def _before(self, pins: Iterable[Parts]) -> list[str]:
         """What pins need and is not yet computed, operands right before it."""
         lines = []
-        todo = [self._logic.made.get(id(part.variable)) for parts in pins for part in parts][::-1]
+        todo = self._unseen(pins)
         while todo:
             node = todo[-1]
-            if node is None or id(node) in self._seen:
-                todo.pop()
-                continue
-            inner = [
-                self._logic.made.get(id(p.variable)) for parts in node.pins.values() for p in parts
-            ]
-            later = [n for n in inner if n is not None and id(n) not in self._seen]
+            later = [] if id(node) in self._seen else self._unseen(node.pins.values())
             if later:
-                todo += later[::-1]
+                todo += later
                 continue
             todo.pop()
-            self._seen.add(id(node))
-            lines.append(self._named(len(self._seen), node))
+            if id(node) not in self._seen:
+                self._seen.add(id(node))
+                lines.append(self._named(len(self._seen), node))
         return lines
+
+    def _unseen(self, pins: Iterable[Parts]) -> list[Node]:
+        """The nodes that pins need and that are not computed yet, the last one first."""
+        made = (self._logic.made.get(id(part.variable)) for parts in pins for part in parts)
+        return [node for node in made if node is not None and id(node) not in self._seen][::-1]
 
     def output(self, name: str) -> list[str]:
         """Computes an output of one bit."""
@@ -274,14 +266,9 @@ def build_many(netlist: Netlist, output: str) -> Path:
         link(compile_sources([source], folder, _FLAGS), folder / _LIBRARY, ["-shared"])
         source.unlink()
 
-    key = [
-        netlist.hash,
-        output,
-        source_hash("holdfast.sim.compiled.many"),
-        *_FLAGS,
-        *tool_versions(),
-    ]
-    return cached("many", [*key, processor()], make) / _LIBRARY
+    key = [netlist.hash, output, source_hash("holdfast.sim.compiled.many"), *_FLAGS]
+    key += [*tool_versions(), processor(), _SOURCE.read_text(encoding="utf-8")]
+    return cached("many", key, make) / _LIBRARY
 
 
 def _text(netlist: Netlist, output: str) -> str:
@@ -294,7 +281,8 @@ def _text(netlist: Netlist, output: str) -> str:
     step, told = writers[0].step(), writers[1].output(output)
     text = _SOURCE.read_text(encoding="utf-8")
     for name, value in (
-        ("MACHINES", str(MACHINES)), ("STRIDE", str(layout.words)),
+        ("MACHINES", str(MACHINES)), ("STRIDE", str(layout.stride)),
+        ("WORDS", str(layout.words)), ("BLOCK", str(BLOCK)),
         ("STEP", "\n    ".join(step)), ("OUTPUT", "\n    ".join(told)),
     ):  # fmt: skip
         text = text.replace(f"@{name}@", value)

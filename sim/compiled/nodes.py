@@ -9,6 +9,8 @@ from holdfast.sim.netlist.netlist import Netlist
 from holdfast.sim.netlist.rtlil import Cell, Chunk, Signal, parse_module
 
 _WORD = 64
+BLOCK = 256
+"""Bytes of the blocks of a machine's memories of which it is noted which are written."""
 _PIECE = 32
 """Bits of the pieces that wide registers, and what only moves them, are cut into."""
 _BITWISE = ("$mux", "$pmux", "$and", "$or", "$xor", "$not")
@@ -88,6 +90,9 @@ class Layout:
     registers, inputs : dict of list of Variable
         Of the lowest bits first; ``address`` is to be multiplied with the number of machines.
     memories : dict of int
+        Each begins with a block.
+    words, stride : int
+        Bytes of one machine's memories; of these and a byte for each block, 1 if it was written.
     """
 
     def __init__(self, netlist: Netlist):
@@ -100,7 +105,8 @@ class Layout:
         self.words = 0
         for memory in netlist.memories:
             self.memories[memory.name] = self.words
-            self.words += -(-storage(memory.width) * memory.depth // 64) * 64
+            self.words += -(-storage(memory.width) * memory.depth // BLOCK) * BLOCK
+        self.stride = self.words + -(-self.words // BLOCK // 64) * 64
 
     @staticmethod
     def _place(found: dict[str, list[Variable]], items: Iterable, buffer: str) -> int:

@@ -89,7 +89,7 @@ class Machines:
         self.layout = layout = Layout(netlist)
         self.state, self.following = (room(layout.state * MACHINES + 64) for _ in range(2))
         self.ports, self.told = room(layout.ports * MACHINES + 64), room(MACHINES)
-        self.words = room(layout.words * MACHINES)
+        self.words = room(layout.stride * MACHINES)
 
     def place(self, pieces, buffer, number, value=None):
         """Reads or writes what one machine has in a register or at an input."""
@@ -115,7 +115,7 @@ class Machines:
 
     def memory(self, model, name, number):
         found = model.read_memory(name)
-        start = number * self.layout.words + self.layout.memories[name]
+        start = number * self.layout.stride + self.layout.memories[name]
         view = self.words[start : start + found.nbytes].view(found.dtype)
         return view.reshape(found.shape)
 
