@@ -61,7 +61,7 @@ def line_bytes(program: Program, checksum: bool = False) -> int:
         if len(program.parts) > 1:
             writes.append(descriptor_write(program, first, count))
         for load in loads(program, first, count):
-            writes += chunk_writes(load.chunk)
+            writes += chunk_writes(program, load.chunk)
         total += _REGISTER_WRITES * _written(_WORD, checksum)
     total += sum(_written(len(data), checksum) for _, data in writes)
     return total + _read(tensor_range(program, program.graph.nodes[-1].name)[1], checksum)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from holdfast.gen.port.axi import AxiSubordinate
 from holdfast.gen.port.uart_bridge import UartBridge
-from holdfast.gen.protection.registry import added_registers, protections
+from holdfast.gen.protection.registry import added_registers, checks, protections
 
 from .config import AcceleratorConfig
 from .datapath import Datapath
@@ -51,6 +51,7 @@ class Accelerator(wiring.Component):
             Role.PARAMETER_PORT, pipeline=True
         ),
         "weight": Kind(Role.WEIGHT_ROW, pipeline=True),
+        "weight_check": Kind(Role.CHECK),
         r"(?:swap|token)(?:_\d+)?|input_bank|residual_bank|sub_block": Kind(Role.CONTROL),
         r"for_(?:feeder|residual)_\d+": Kind(Role.CONTROL),
         r"(?P<name>guard_(?:input|output))": Kind(Role.GUARD_COUNTER),
@@ -83,7 +84,7 @@ class Accelerator(wiring.Component):
             m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
         host = self._port.host
 
-        parts = Datapath.of(cfg)
+        parts = Datapath.of(cfg, checks(cfg))
         guards = [kind(cfg) for kind in self._protections]
         for guard in guards:
             guard.replace(parts)

@@ -10,6 +10,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.base.files import read_toml
 from holdfast.base.text import printable, shown
 
+from .protection.presets import chosen, preset_of
 from .window import REGION_BITS, word_stride
 
 ROUNDINGS = ("half_up", "half_even", "floor")
@@ -138,7 +139,7 @@ class AcceleratorConfig:
                     f"{name} must be at least {unit} = {getattr(self, unit)}, "
                     f"not {getattr(self, name)}."
                 )
-        words = (1 << REGION_BITS) // word_stride(self.cols)
+        words = (1 << REGION_BITS) // word_stride(self.weight_bytes)
         if self.weight_depth > words:
             raise HoldfastError(
                 f"weight_depth must be at most {words} where cols is {self.cols}, the words that "
@@ -154,6 +155,11 @@ class AcceleratorConfig:
     def word_lanes(self) -> int:
         """Returns codes in an activation word: the multiple of the rows that covers the columns."""
         return self.rows * self.sub_blocks
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of a weight word on the bus: one for each column, and one of check bits if any."""
+        return self.cols + ("weight_parity" in self.protections)
 
     @property
     def sub_blocks(self) -> int:
@@ -187,6 +193,7 @@ class AcceleratorConfig:
         facts = [self.rows, self.cols, self.act_bits, self.weight_bits, self.acc_bits]
         facts += [self.multiplier_bits, ROUNDINGS.index(self.rounding)]
         facts += [self.dataflow] * (self.dataflow != AcceleratorConfig.dataflow)
+        facts += self.protections
         return crc32(repr(facts).encode()) & 0xFFFF
 
     @property
@@ -196,6 +203,8 @@ class AcceleratorConfig:
         """
         guard = "_guard" if self.learnt_guard else "_fixedguard" if self.guard else ""
         more = "".join(f"_{name}" for name in self.protections)
+        if self.protections and preset_of(self.protections):
+            more = f"_{preset_of(self.protections)}"
         return f"{self.rows}x{self.cols}_a{self.act_bits}w{self.weight_bits}{guard}{more}"
 
     @property
@@ -221,6 +230,15 @@ class AcceleratorConfig:
             The file is missing, is not TOML, or holds an unknown key or a bad value.
         """
         values = read_toml(Path(path), "configuration")
+        if "protection" in values:
+            table = values.pop("protection")
+            if not isinstance(table, dict) or "protections" in values:
+                raise HoldfastError(
+                    f"configuration {printable(path)} must name its protections once, in a table "
+                    "protection or in a list protections."
+                )
+            named = chosen(table, f"protection in configuration {printable(path)}")
+            values["protections"] = list(named)
         known = [field.name for field in fields(cls)]
         for key in values:
             if key not in known:

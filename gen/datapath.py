@@ -1,14 +1,16 @@
 """The units of the accelerator, and what connects them from one memory to the next."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.memory import Memory
 
 from .config import AcceleratorConfig
 from .dataflow.base import Dataflow
 from .dataflow.registry import dataflow, latencies
-from .layout import DESCRIPTOR_STRIDE
+from .layout import DESCRIPTOR_STRIDE, Status
 from .roles import at
 from .units.descriptor import Token
 from .units.lanes import Lanes
@@ -19,14 +21,51 @@ from .units.residual_reader import ResidualReader
 from .units.sequencer import Sequencer
 
 
+class ParameterField(NamedTuple):
+    """Bits of a parameter memory's word: their bus word, first bit there, and width."""
+
+    name: str
+    slot: int
+    offset: int
+    width: int
+
+
+def parameter_fields(config: AcceleratorConfig) -> dict[str, list[ParameterField]]:
+    """Returns what the host writes of each channel, by the memory that holds it."""
+    fields = {
+        "bias": [ParameterField("bias", 0, 0, config.acc_bits)],
+        "scale": [ParameterField("shift", 1, 24, 6)],
+    }
+    if config.multiplier_bits:
+        fields["scale"].insert(0, ParameterField("multiplier", 1, 0, config.multiplier_bits))
+    if config.learnt_guard:
+        fields["bounds"] = [
+            ParameterField("guard_lo", 2, 0, config.guard_bits),
+            ParameterField("guard_hi", 2, 16, config.guard_bits),
+        ]
+    return fields
+
+
 @dataclass
 class Datapath:
     """Units and memories of one accelerator; a protection may replace them before they are used.
 
     Attributes
     ----------
+    parameter_fields : dict of list
+        What a channel's parameters are, by the memory that holds them, lowest bits first.
     parameters : dict
-        Memories of the channels' parameters, by name.
+        Those memories, from when they are placed on.
+    weight_checks : LaneMemory
+        Check bits of each row of weights, in one lane.
+    parameter_words : dict
+        Their words as they are read, from when they are connected on.
+    weight_row, weight_check : Signal
+        The row of weights that the array may load, and its check bits, from then on.
+    tokens : list
+        The pixel's token from the dataflow to the lanes, one a stage, from then on.
+    choices : list
+        Registers that choose between the activation memories, from then on.
     """
 
     config: AcceleratorConfig
@@ -39,14 +78,24 @@ class Datapath:
     weights: LaneMemory
     banks: list[LaneMemory]
     program: Memory
-    parameters: dict[str, Memory]
+    parameter_fields: dict[str, list[ParameterField]]
+    parameters: dict[str, Memory] = field(default_factory=dict)
+    weight_checks: LaneMemory | None = None
+    parameter_words: dict[str, Signal] = field(default_factory=dict)
+    weight_row: Signal | None = None
+    weight_check: Signal | None = None
+    tokens: list[Signal] = field(default_factory=list)
+    choices: list[Value] = field(default_factory=list)
 
     @classmethod
-    def of(cls, config: AcceleratorConfig) -> "Datapath":
-        """Returns the units that a configuration asks for, not yet connected."""
-        widths = {"bias": config.acc_bits, "scale": config.multiplier_bits + 6}
-        if config.learnt_guard:
-            widths["bounds"] = 2 * config.guard_bits
+    def of(cls, config: AcceleratorConfig, checks: Mapping[str, Status]) -> "Datapath":
+        """Returns the units that a configuration asks for, not yet connected.
+
+        Parameters
+        ----------
+        checks
+            As `Sequencer` takes them.
+        """
         banks = [LaneMemory(config.word_lanes, config.act_bits, config.act_depth)
                  for _ in range(config.act_banks)]  # fmt: skip
         return cls(
@@ -56,21 +105,26 @@ class Datapath:
             ParameterLoader(config),
             ResidualReader(config),
             OutputWriter(config),
-            Sequencer(config, latencies(config).drain),
+            Sequencer(config, latencies(config).drain, checks),
             weight_memory(config),
             [at(bank, bank=index) for index, bank in enumerate(banks)],
             cells(32, config.program_depth * DESCRIPTOR_STRIDE),
-            {name: cells(width, config.param_depth) for name, width in widths.items()},
-        )
+            parameter_fields(config),
+        )  # fmt: skip
 
     def place(self, m: Module) -> None:
-        """Makes the units and memories submodules."""
+        """Make the units and memories submodules."""
+        for name, fields in self.parameter_fields.items():
+            width = sum(part.width for part in fields)
+            self.parameters[name] = cells(width, self.config.param_depth)
         units = self.dataflow.units | {
             name: getattr(self, name)
             for name in ("lanes", "parameter_loader", "residual_reader", "output_writer",
                          "sequencer", "weights")
         }  # fmt: skip
         units |= {f"activations_{index}": bank for index, bank in enumerate(self.banks)}
+        if self.weight_checks is not None:
+            units["weight_checks"] = self.weight_checks
         units["descriptors"] = self.program
         units |= {f"parameters_{name}": store for name, store in self.parameters.items()}
         for name, unit in units.items():
@@ -83,15 +137,16 @@ class Datapath:
         flow, lanes, sequencer = self.dataflow, self.lanes, self.sequencer
         residual, writer, loader = self.residual_reader, self.output_writer, self.parameter_loader
         layer, go = sequencer.layer, sequencer.go
-        token = flow.token
+        self.weight_row = weight_row
+        self.tokens = [flow.token]
         for stage in range(latencies(self.config).token):
             following = Signal(Token, name=f"token_{stage}")
-            m.d.sync += following.eq(token)
-            token = following
+            m.d.sync += following.eq(self.tokens[-1])
+            self.tokens.append(following)
         flow.connect(m, sequencer, input_word, weight_row)
         m.d.comb += [
             lanes.layer.eq(layer),
-            lanes.token.eq(token),
+            lanes.token.eq(self.tokens[-1]),
             lanes.sums.eq(flow.sums),
             lanes.residual.eq(residual.codes),
             lanes.residual_present.eq(residual.present),

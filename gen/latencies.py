@@ -19,6 +19,8 @@ class Latencies(ABC):
 
     Attributes
     ----------
+    checked : bool
+        Whether a layer ends ``settle`` cycles later, so that protections have seen all of it.
     fetch : int
         Cycles in which a descriptor is fetched and checked.
     stage_b, stage_c, stage_d, total : int
@@ -27,8 +29,10 @@ class Latencies(ABC):
 
     rows: int
     cols: int
+    checked: bool = False
 
     fetch = DESCRIPTOR_WORDS + 2
+    settle = 2
     stage_b, stage_c, stage_d, total = (
         stage - Lanes.STAGE_A
         for stage in (Lanes.STAGE_A + 1, Lanes.STAGE_C, Lanes.STAGE_D, Lanes.STAGE_E)
@@ -66,5 +70,5 @@ class Latencies(ABC):
 
     @property
     def drain(self) -> int:
-        """From T of a layer's last pixel until its output is in memory."""
-        return self.write + 1
+        """From T of a layer's last pixel until its output is in memory, and checked."""
+        return self.write + 1 + self.settle * self.checked

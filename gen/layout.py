@@ -42,7 +42,17 @@ class Status(IntEnum):
     RESIDUAL_ADDRESS = 6
     ACCUMULATOR_ADDRESS = 7
     PROGRAM_ADDRESS = 8
+    PROGRAM_CHECK = 16
+    PARAMETER_CHECK = 17
+    WEIGHT_CHECK = 18
+    DESCRIPTOR_CHECK = 19
+    SCHEDULE_CHECK = 20
+    LANE_CHECK = 21
+    STATIONARY_CHECK = 22
 
+
+FIRST_CHECK = Status.PROGRAM_CHECK
+"""From here on, what a protection found; only accelerators that have it end with it."""
 
 STATUS_MEANINGS = {
     Status.OK: "ended well",
@@ -54,6 +64,13 @@ STATUS_MEANINGS = {
     Status.RESIDUAL_ADDRESS: "reads beyond the {act_depth} words of its residual bank",
     Status.ACCUMULATOR_ADDRESS: "has more pixels than the {acc_depth} accumulators",
     Status.PROGRAM_ADDRESS: "lies outside the {program_depth} descriptors",
+    Status.PROGRAM_CHECK: "differs from its check word",
+    Status.PARAMETER_CHECK: "met channel parameters whose parity is wrong",
+    Status.WEIGHT_CHECK: "met a row of weights whose parity is wrong",
+    Status.DESCRIPTOR_CHECK: "changed while it ran",
+    Status.LANE_CHECK: "met parameters that changed in a lane",
+    Status.STATIONARY_CHECK: "met weights that changed in the array",
+    Status.SCHEDULE_CHECK: "did not do what its signature says",
 }
 """What descriptor ``index`` of the status register did; with names of `AcceleratorConfig`."""
 
@@ -263,7 +280,7 @@ INTERFACE = (
             [
                 *((r.name, r.offset, r.access) for r in REGISTERS),
                 *((f.name, f.word, f.offset, f.width, f.signed) for f in DESCRIPTOR),
-                (CONTROL, STATUS_BITS, *((s.name, int(s)) for s in Status)),
+                (CONTROL, STATUS_BITS, *((s.name, int(s)) for s in Status if s < FIRST_CHECK)),
                 (REGION_BITS, *((r.name, int(r)) for r in Region)),
             ]
         ).encode()

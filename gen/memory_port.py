@@ -103,11 +103,12 @@ class MemoryPort:
         selected = self.region == Region.PARAMETERS
         channel, slot = host.address[4:REGION_BITS], host.address[2:4]
         slots: list[list[tuple[int, Value]]] = [[] for _ in range(4)]
-        layout = channel_parameters(cfg)
+        known = dict(channel_parameters(cfg))
         for name, store in self.parts.parameters.items():
             read, write = store.read_port(), store.write_port()
-            number, fields = self._parameter_slot(name)
-            bits = Cat(host.data[offset : offset + width] for _, offset, width in fields)
+            fields = self.parts.parameter_fields[name]
+            number = fields[0].slot
+            bits = Cat(host.data[part.offset : part.offset + part.width] for part in fields)
             m.d.comb += [
                 read.addr.eq(Mux(self.busy, self.parts.parameter_loader.address, channel)),
                 write.addr.eq(channel),
@@ -117,12 +118,15 @@ class MemoryPort:
             held = Signal(len(read.data), name=f"parameters_{name}_word")
             m.d.sync += held.eq(read.data)
             position = 0
-            for field, offset, width in fields:
+            self.parts.parameter_words[name] = held
+            for field, _, offset, width in fields:
                 value = held[position : position + width]
-                m.d.comb += lanes.parameters[field].eq(value)
-                signed_field = layout[field].shape == signed(width)
-                slots[number].append((offset, value.as_signed() if signed_field else value))
                 position += width
+                slots[number].append((offset, value))
+                if field in known:
+                    m.d.comb += lanes.parameters[field].eq(value)
+                    if known[field].shape == signed(width):
+                        slots[number][-1] = (offset, value.as_signed())
         self._refuse(selected, channel >= cfg.param_depth)
         words = Array(Signal(32, name=f"parameter_slot_{number}") for number in range(4))
         for number, found in enumerate(slots):
@@ -131,29 +135,20 @@ class MemoryPort:
                 m.d.comb += words[number][offset : offset + width].eq(value)
         return words
 
-    def _parameter_slot(self, name: str) -> tuple[int, list[tuple[str, int, int]]]:
-        """Bus word of a parameter memory, and its fields as (name, bus bit, width)."""
-        cfg = self.config
-        scale = [("multiplier", 0, cfg.multiplier_bits)] if cfg.multiplier_bits else []
-        return {
-            "bias": (0, [("bias", 0, cfg.acc_bits)]),
-            "scale": (1, [*scale, ("shift", 24, 6)]),
-            "bounds": (2, [("guard_lo", 0, cfg.guard_bits), ("guard_hi", 16, cfg.guard_bits)]),
-        }[name]
-
     def _weights(self, m: Module) -> None:
         cfg, host, weights = self.config, self.host, self.parts.weights
         selected = self.region == Region.WEIGHTS
-        word, chunk = _window(host.address, cfg.cols)
-        for lane in range(cfg.cols):
+        word, chunk = _window(host.address, cfg.weight_bytes)
+        lanes = [(weights, lane, cfg.weight_bits) for lane in range(cfg.cols)]
+        if self.parts.weight_checks is not None:
+            lanes.append((self.parts.weight_checks, 0, len(self.parts.weight_checks.read_data[0])))
+        for byte, (memory, lane, bits) in enumerate(lanes):
             m.d.comb += [
-                weights.read_address[lane].eq(
-                    Mux(self.busy, self.parts.dataflow.weight_next, word)
-                ),
-                weights.write_address[lane].eq(word),
-                weights.write_data[lane].eq(host.data[8 * (lane % 4) :][: cfg.weight_bits]),
-                weights.write_enable[lane].eq(
-                    selected & host.write & (chunk == lane // 4) & host.strobe[lane % 4]
+                memory.read_address[lane].eq(Mux(self.busy, self.parts.dataflow.weight_next, word)),
+                memory.write_address[lane].eq(word),
+                memory.write_data[lane].eq(host.data[8 * (byte % 4) :][:bits]),
+                memory.write_enable[lane].eq(
+                    selected & host.write & (chunk == byte // 4) & host.strobe[byte % 4]
                 ),
             ]
         self._refusals.append(selected & ((word >= cfg.weight_depth) | (host.read & self.busy)))
@@ -170,6 +165,7 @@ class MemoryPort:
         ]
         for number in range(len(banks)):
             self._bank(m, number)
+        self.parts.choices += [input_bank, residual_bank]
         words = Array(bank.read_data.as_value() for bank in banks)
         self._chosen = words[input_bank], words[residual_bank]
 
@@ -185,6 +181,7 @@ class MemoryPort:
             for_feeder.eq(busy & (layer.input_bank == number)),
             for_residual.eq(busy & (layer.input_bank != number)),
         ]
+        parts.choices += [for_feeder, for_residual]
         for_host = ~(for_feeder | for_residual)
         for lane in range(cfg.word_lanes):
             readers = (
@@ -216,6 +213,12 @@ class MemoryPort:
         cfg, offset = self.config, self.offset
         input_word, residual_word = self._chosen
         m.d.comb += [self.input_word.eq(input_word), self.residual_word.eq(residual_word)]
+        row = list(self.weight_row)
+        if self.parts.weight_checks is not None:
+            read = self.parts.weight_checks.read_data[0]
+            self.parts.weight_check = Signal.like(read, name="weight_check")
+            m.d.sync += self.parts.weight_check.eq(read)
+            row.append(self.parts.weight_check)
         program_word = Signal(32)
         activation_word = Signal(32)
         m.d.sync += [
@@ -227,7 +230,7 @@ class MemoryPort:
             Region.REGISTERS: register_data,
             Region.PROGRAM: program_word,
             Region.PARAMETERS: parameters[offset[2:4]],
-            Region.WEIGHTS: _bus_word(self.weight_row, cfg.cols, offset),
+            Region.WEIGHTS: _bus_word(row, cfg.weight_bytes, offset),
         }
         with m.Switch(self.region_read):
             for region, word in words.items():

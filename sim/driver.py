@@ -19,14 +19,18 @@ from holdfast.base.text import shown
 from holdfast.gen.config import ROUNDINGS
 from holdfast.gen.layout import CONTROL, COUNTERS, DESCRIPTOR_STRIDE, MAGIC, Region, Status
 from holdfast.gen.protection.registry import PROTECTIONS, alarms
+from holdfast.gen.protection.schedule_signature import ScheduleSignature
 from holdfast.gen.window import REGION_BITS, word_stride
 from holdfast.nn.compiler.program import Chunk, Program
 from holdfast.nn.graph.pixels import pixel_codes
 from holdfast.sim.machine.cycles import step_cycles
+from holdfast.sim.machine.schedule import timeline_kind
 from holdfast.sim.transport.base import AccessRefused, Transport
 
+from .protected import descriptor_words, parameter_words, weight_words
 from .registers import (
     AcceleratorError,
+    DetectedError,
     Registers,
     check_status,
     offsets,
@@ -64,22 +68,23 @@ def network_writes(program: Program) -> Iterator[Write]:
     """
     yield descriptor_write(program, *program.parts[0])
     for chunk in program.chunks[:2]:
-        yield from chunk_writes(chunk)
+        yield from chunk_writes(program, chunk)
 
 
 def descriptor_write(program: Program, first: int, count: int) -> Write:
     """Descriptors from `first` on, to the beginning of the program memory."""
     words = np.zeros((count, DESCRIPTOR_STRIDE), "<u4")
-    words[:, : program.descriptors.shape[1]] = program.descriptors[first : first + count]
+    found = descriptor_words(program, first, count)
+    words[:, : found.shape[1]] = found
     return region(Region.PROGRAM), words.tobytes()
 
 
-def chunk_writes(chunk: Chunk) -> Iterator[Write]:
+def chunk_writes(program: Program, chunk: Chunk) -> Iterator[Write]:
     """Weights and parameters of one chunk, in their place."""
-    words = lanes_to_bytes(chunk.weights)
+    words = lanes_to_bytes(weight_words(program.config, chunk.weights))
     stride = len(words) // len(chunk.weights)
     yield region(Region.WEIGHTS) + chunk.weight_base * stride, words
-    channels = chunk.parameters.astype("<u4").tobytes()
+    channels = parameter_words(program.config, chunk.parameters).astype("<u4").tobytes()
     yield region(Region.PARAMETERS) + chunk.param_base * 16, channels
 
 
@@ -150,6 +155,11 @@ class Accelerator:
     ----------
     transport : Transport
 
+    Attributes
+    ----------
+    recoveries : list of str
+        What was found in runs that were repeated, a sentence each.
+
     Raises
     ------
     AcceleratorError
@@ -164,6 +174,7 @@ class Accelerator:
         self._settings: dict[str, bool] = {}
         # Counts of the parts of the last run before its last.
         self._earlier: Counter[str] = Counter()
+        self.recoveries: list[str] = []
 
     @property
     def guarded(self) -> bool:
@@ -250,13 +261,16 @@ class Accelerator:
             raise AcceleratorError("no network is loaded.")
         return {name: self._registers.read(name) for name in alarms(self._program.config)}
 
-    def run(self, images: NDArray[np.integer]) -> NDArray[np.int8]:
+    def run(self, images: NDArray[np.integer], retries: int = 1) -> NDArray[np.int8]:
         """Runs the loaded network on images, one after the other, each with one start.
 
         Parameters
         ----------
         images : [N, C, H, W] or [C, H, W]
             uint8: pixels; a signed type: input codes.
+        retries
+            How often an image is run again in which a protection found an error. Before it,
+            descriptors, parameters and weights are written anew.
 
         Returns
         -------
@@ -283,7 +297,7 @@ class Accelerator:
             batch = pixel_codes(batch, program.config.act_bits)
         # Whatever goes wrong may have left something wrong in the memories.
         self._program = None
-        results = np.array([self._run(program, codes) for codes in batch], np.int8)
+        results = np.array([self._repeated(program, codes, retries) for codes in batch], np.int8)
         self._program = program
         return results.reshape(len(batch), -1) if results.shape[2:] == (1, 1) else results
 
@@ -298,6 +312,17 @@ class Accelerator:
         return found | {
             name: value + found[name] for name, value in self._earlier.items() if name in _PER_START
         }
+
+    def _repeated(
+        self, program: Program, codes: NDArray[np.integer], retries: int
+    ) -> NDArray[np.int8]:
+        for _ in range(retries):
+            try:
+                return self._run(program, codes)
+            except DetectedError as error:
+                self.recoveries.append(str(error))
+                self._write(network_writes(program))
+        return self._run(program, codes)
 
     def _run(self, program: Program, codes: NDArray[np.integer]) -> NDArray[np.int8]:
         registers = self._registers
@@ -331,7 +356,7 @@ class Accelerator:
         plan = loads(program, first, count)
         early = [load for load in plan if load.after <= first]
         for load in early:
-            self._write(chunk_writes(load.chunk))
+            self._write(chunk_writes(program, load.chunk))
         ready = early[-1].ready - first if early else 0xFFFF
         if not registers.trusted:
             registers.start_nothing()
@@ -343,7 +368,7 @@ class Accelerator:
         for load in plan[len(early) :]:
             if not status_part(registers.poll(limit, load.after - first), "busy"):
                 break
-            self._write(chunk_writes(load.chunk))
+            self._write(chunk_writes(program, load.chunk))
             registers.set("ready", load.ready - first)
         wait: Callable[[int], bool] | None = getattr(self._transport, "wait_interrupt", None)
         if wait is not None and not wait(limit):
@@ -352,6 +377,19 @@ class Accelerator:
         if not registers.trusted and status_part(status, "code") == Status.PROGRAM_ADDRESS:
             raise AcceleratorError("the accelerator has not begun its run.")
         check_status(status, program.config)
+        if ScheduleSignature.name in program.config.protections:
+            self._check_cycles(program, first, count)
+
+    def _check_cycles(self, program: Program, first: int, count: int) -> None:
+        """Raises DetectedError if a run took another time than its descriptors do."""
+        spent = timeline_kind(program.config).spent
+        layers = [layer for step in program.steps for layer in step.descriptors]
+        expected = sum(
+            spent(program.config, layer).total() for layer in layers[first : first + count]
+        )
+        taken = self._registers.read("cycles") - self._registers.read("stall_host")
+        if taken != expected:
+            raise DetectedError(f"the accelerator ran {taken} cycles instead of {expected}.")
 
     def _write(self, writes: Iterable[Write]) -> None:
         for address, data in writes:

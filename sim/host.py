@@ -116,7 +116,7 @@ class Host:
         plan = driver.loads(program, step.first, step.count)
         early = [load for load in plan if load.after <= step.first]
         for load in early:
-            await self.write(driver.chunk_writes(load.chunk))
+            await self.write(driver.chunk_writes(program, load.chunk))
         if plan:
             await self.write_register("ready", early[-1].ready)
         await self.write_register("first", step.first)
@@ -128,7 +128,7 @@ class Host:
         await self.port.step(3)
         for load in plan[len(early) :]:
             await self._reach(load.after, step, begin, limit)
-            await self.write(driver.chunk_writes(load.chunk))
+            await self.write(driver.chunk_writes(program, load.chunk))
             await self.write_register("ready", load.ready)
         if not await self.port.wait_interrupt(limit):
             raise _too_long(step, limit)

@@ -12,6 +12,7 @@ from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import ROUNDINGS, AcceleratorConfig
 from holdfast.gen.layout import (
     CONTROL,
+    FIRST_CHECK,
     INTERFACE,
     MAGIC,
     REGISTERS,
@@ -32,6 +33,10 @@ _GUARDED = ((), CONTROL, ("guard_output",))
 
 class AcceleratorError(HoldfastError):
     """The accelerator is another one, refused a run or did not end it."""
+
+
+class DetectedError(AcceleratorError):
+    """A protection of the accelerator, or of the driver, found an error; the run ended."""
 
 
 def offsets(config: AcceleratorConfig) -> dict[str, int]:
@@ -85,7 +90,8 @@ def check_status(value: int, config: AcceleratorConfig) -> None:
     status = Status(code)
     if status != Status.OK:
         meaning = STATUS_MEANINGS[status].format(**config.values)
-        raise AcceleratorError(f"the accelerator stopped: descriptor {index} {meaning}.")
+        kind = DetectedError if status >= FIRST_CHECK else AcceleratorError
+        raise kind(f"the accelerator stopped: descriptor {index} {meaning}.")
     if not status_part(value, "done"):
         raise AcceleratorError("the accelerator has not finished a run.")
 

@@ -100,7 +100,7 @@ class Bench:
         self.step = next(step for step in self.program.steps if step.name == work.layer)
         await self._reset()
         for load in loads(self.program, self.step.first, self.step.count):
-            for address, data in chunk_writes(load.chunk):
+            for address, data in chunk_writes(self.program, load.chunk):
                 await self.port.load(address, data)
         words = start_words(self.job, self.step, work.image)
         wanted: Contents = {name: values.tolist() for name, values in words.items()}

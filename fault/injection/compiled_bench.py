@@ -195,7 +195,7 @@ class CompiledBench:
         self._reset()
         bus = CompiledBus(model)
         for load in loads(self.program, self.step.first, self.step.count):
-            for address, data in chunk_writes(load.chunk):
+            for address, data in chunk_writes(self.program, load.chunk):
                 bus.write(address, data)
         for name, words in start_words(self.job, self.step, image).items():
             model.write_memory(name, words)

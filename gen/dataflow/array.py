@@ -43,6 +43,12 @@ class SystolicArray(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
+        self.pes = [
+            [at(ProcessingElement(config.act_bits, config.weight_bits,
+                                  self.sum_bits(config, row)), row=row, col=col)
+             for col in range(config.cols)]
+            for row in range(config.rows)
+        ]  # fmt: skip
         super().__init__(
             {
                 "act": In(data.ArrayLayout(signed(config.act_bits), config.rows)),
@@ -76,9 +82,7 @@ class SystolicArray(wiring.Component):
         for row in range(rows):
             left: ProcessingElement | None = None
             for col in range(cols):
-                bits = self.sum_bits(self.config, row)
-                pe = ProcessingElement(self.config.act_bits, self.config.weight_bits, bits)
-                at(pe, row=row, col=col)
+                pe = self.pes[row][col]
                 m.submodules[f"pe_{row}_{col}"] = pe
                 m.d.comb += [
                     pe.weight_in.eq(self.weight[col]),

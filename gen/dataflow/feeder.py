@@ -89,6 +89,7 @@ class Feeder(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
+        self.chained = Signal()
         super().__init__(
             {
                 "layer": In(Layer),
@@ -121,7 +122,7 @@ class Feeder(wiring.Component):
         elapsed = Signal(range(interval + 1))
         gap = Signal(range(self.GAP + 1))
         needs_weights = ~layer.hold_weights | loops.last_reduction
-        chained = Signal()
+        chained = self.chained
         m.d.sync += chained.eq((layer.out_w == 1) & (layer.out_h == 1) & ~layer.maximum)
 
         def passed(before: int):

@@ -46,6 +46,8 @@ class InputStage(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         shape = signed(config.act_bits)
+        self.sub_block_read = Signal(range(max(2, config.sub_blocks)), name="sub_block")
+        self.pad_selected = Signal()
         super().__init__(
             {
                 "layer": In(Layer),
@@ -64,9 +66,8 @@ class InputStage(wiring.Component):
         m = Module()
         rows = self.config.rows
         shape = signed(self.config.act_bits)
-        sub_block = Signal.like(self.sub_block)
+        sub_block, pad_selected = self.sub_block_read, self.pad_selected
         pad_read = Signal()
-        pad_selected = Signal()
         selected = Signal(data.ArrayLayout(shape, rows))
         act = Signal.like(selected)
         m.d.sync += [sub_block.eq(self.sub_block), pad_read.eq(self.pad), pad_selected.eq(pad_read)]

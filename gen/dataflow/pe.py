@@ -59,12 +59,13 @@ class ProcessingElement(wiring.Component):
             }
         )
         self._product_bits = act_bits + weight_bits
+        self.weight = Signal(signed(weight_bits))
 
     def elaborate(self, platform):
         m = Module()
         activation = Signal.like(self.act_in)
         shadow = Signal.like(self.weight_in)
-        weight = Signal.like(self.weight_in)
+        weight = self.weight
         product = Signal(signed(self._product_bits))
         partial_sum = Signal.like(self.sum_in)
         swap = Signal()

@@ -28,4 +28,4 @@ def dataflow(config: AcceleratorConfig) -> type[Dataflow]:
 
 def latencies(config: AcceleratorConfig) -> Latencies:
     """Returns the latencies of an accelerator; those of its dataflow."""
-    return dataflow(config).latencies(config.rows, config.cols)
+    return dataflow(config).latencies(config.rows, config.cols, bool(config.protections))

@@ -7,6 +7,8 @@ from amaranth.hdl import Module, Value
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.datapath import Datapath
+from holdfast.gen.layout import Status
+from holdfast.gen.roles import Role
 
 
 class Protection:
@@ -24,12 +26,19 @@ class Protection:
         may name switches of other protections, to be used together.
     switches, alarms : dict of str
         What each switch does, and what each alarm counts, by name.
+    stops : Status
+        With what it ends a run, through the sequencer's ``fault_`` member of its name; it then has
+        no switch.
+    sees : frozenset of Role
+        State in which it may find an error, beside what it holds itself.
     """
 
     name: ClassVar[str]
-    modes: ClassVar[Mapping[str, tuple[str, ...]]]
-    switches: ClassVar[Mapping[str, str]]
-    alarms: ClassVar[Mapping[str, str]]
+    modes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    switches: ClassVar[Mapping[str, str]] = {}
+    alarms: ClassVar[Mapping[str, str]] = {}
+    stops: ClassVar[Status | None] = None
+    sees: ClassVar[frozenset[Role]] = frozenset()
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

@@ -3,12 +3,32 @@
 from holdfast.base.errors import HoldfastError
 from holdfast.base.text import shown
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.layout import CONTROL, REGISTERS, Register
+from holdfast.gen.layout import CONTROL, REGISTERS, Register, Status
 
 from .base import Protection
+from .check_word import ProgramCheck
+from .descriptor_check import DescriptorCheck
 from .guards import FixedGuard, LearntGuard
+from .lane_parity import LaneParity
+from .parameter_parity import ParameterParity
+from .schedule_signature import ScheduleSignature
+from .stationary_parity import StationaryParity
+from .weight_parity import WeightParity
 
-PROTECTIONS: dict[str, type[Protection]] = {kind.name: kind for kind in (LearntGuard, FixedGuard)}
+PROTECTIONS: dict[str, type[Protection]] = {
+    kind.name: kind
+    for kind in (
+        LearntGuard,
+        FixedGuard,
+        ProgramCheck,
+        ParameterParity,
+        WeightParity,
+        DescriptorCheck,
+        ScheduleSignature,
+        LaneParity,
+        StationaryParity,
+    )
+}
 
 ADDED_FROM = 0x80
 """Byte offset of the first register that a protection adds."""
@@ -41,6 +61,11 @@ def protections(config: AcceleratorConfig) -> list[type[Protection]]:
 def alarms(config: AcceleratorConfig) -> list[str]:
     """Returns what an accelerator's protections count, by the names of the registers."""
     return [name for kind in protections(config) for name in kind.alarms]
+
+
+def checks(config: AcceleratorConfig) -> dict[str, Status]:
+    """Returns the status with which each check of an accelerator's protections ends a run."""
+    return {kind.name: kind.stops for kind in protections(config) if kind.stops}
 
 
 def added_registers(config: AcceleratorConfig) -> tuple[Register, ...]:

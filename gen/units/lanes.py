@@ -1,5 +1,7 @@
 """The column lanes behind the array: accumulate, requantize, align."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -64,6 +66,23 @@ class Lanes(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
+        self.chained = Signal()
+        self.bias = [
+            Signal(signed(config.acc_bits), name=f"bias_{lane}") for lane in range(config.cols)
+        ]
+        self.held = [
+            Signal(lane_parameters(config), name=f"parameters_{lane}")
+            for lane in range(config.cols)
+        ]
+        self.channel_setup = ChannelSetup(config)
+        # What the pixel in each stage means, and its number while accumulators need it.
+        self.tokens = [
+            Signal(Token, name=f"token_{stage}") for stage in range(self.latency(config.cols))
+        ]
+        self.pixels = [Signal(range(config.acc_depth + 1), name="pixel")] + [
+            Signal(range(max(2, config.acc_depth)), name=f"pixel_{stage}")
+            for stage in range(1, config.cols + self.STAGE_E)
+        ]
         code = signed(config.act_bits)
         super().__init__(
             {
@@ -91,8 +110,8 @@ class Lanes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        tokens, pixels = self._pixels(m)
-        chained = Signal()
+        self._shift(m)
+        tokens, pixels, chained = self.tokens, self.pixels, self.chained
         m.d.sync += chained.eq(
             (self.layer.out_w == 1) & (self.layer.out_h == 1) & ~self.layer.maximum
         )
@@ -109,31 +128,24 @@ class Lanes(wiring.Component):
             self._lane(m, lane, tokens, pixels, begin, chained)
         return m
 
-    def _pixels(self, m):
-        """The token of every stage, and the number of its pixel while accumulators need it."""
-        cfg = self.config
-        pixel = Signal(range(cfg.acc_depth + 1))
+    def _shift(self, m) -> None:
+        """Passes the token and the number of its pixel from stage to stage."""
+        pixel, depth = self.pixels[0], self.config.acc_depth
         with m.If(self.token.valid):
             with m.If(self.token.start):
                 m.d.sync += pixel.eq(0)
-            with m.Elif(pixel != cfg.acc_depth):
+            with m.Elif(pixel != depth):
                 m.d.sync += pixel.eq(pixel + 1)
-        tokens, pixels = [self.token], [pixel]
-        for stage in range(self.latency(cfg.cols)):
-            token = Signal(Token, name=f"token_{stage}")
-            m.d.sync += token.eq(tokens[-1])
-            tokens.append(token)
-        for stage in range(1, cfg.cols + self.STAGE_E):
-            held = Signal(range(max(2, cfg.acc_depth)), name=f"pixel_{stage}")
-            m.d.sync += held.eq(pixels[-1])
-            pixels.append(held)
-        return tokens[1:], pixels
+        for before, token in zip([self.token, *self.tokens], self.tokens, strict=False):
+            m.d.sync += token.eq(before)
+        for before, held in pairwise(self.pixels):
+            m.d.sync += held.eq(before)
 
     def _setup(self, m) -> None:
         """Returns what all lanes share: layer and channel, and the triangles at both ends."""
         cfg = self.config
         m.submodules.layer_setup = self._layer = LayerSetup(cfg)
-        m.submodules.channel_setup = self._channel = ChannelSetup(cfg)
+        m.submodules.channel_setup = self._channel = self.channel_setup
         m.d.comb += [
             self._layer.layer.eq(self.layer),
             self._channel.zero_out.eq(self.layer.zero_out),
@@ -157,8 +169,7 @@ class Lanes(wiring.Component):
         requantizer = at(Requantizer(cfg), lane=lane)
         m.submodules[f"accumulator_{lane}"] = accumulator
         m.submodules[f"requantizer_{lane}"] = requantizer
-        bias = Signal(signed(cfg.acc_bits), name=f"bias_{lane}")
-        parameters = Signal(lane_parameters(cfg), name=f"parameters_{lane}")
+        bias, parameters = self.bias[lane], self.held[lane]
         with m.If(begin[d]):
             m.d.sync += bias.eq(self.parameters.bias)
         with m.If(begin[e]):

@@ -28,6 +28,7 @@ class OutputWriter(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
+        self.walk = TensorWalk(config, rows=False)
         code = signed(config.act_bits)
         super().__init__(
             {
@@ -44,7 +45,7 @@ class OutputWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self.config
-        m.submodules.walk = walk = TensorWalk(cfg, rows=False)
+        m.submodules.walk = walk = self.walk
         write = self.token.valid & self.token.last
         m.d.comb += [
             walk.base.eq(self.layer.out_base),

@@ -25,6 +25,7 @@ class ParameterLoader(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
+        self.lane = Signal(range(config.cols + 1), init=config.cols)
         super().__init__(
             {"base": In(14), "go": In(1), "begin": In(1), "address": Out(14), "active": Out(1)}
         )
@@ -33,7 +34,7 @@ class ParameterLoader(wiring.Component):
         m = Module()
         cols = self.config.cols
         pointer = Signal(14)
-        lane = Signal(range(cols + 1), init=cols)
+        lane = self.lane
         m.d.comb += [self.address.eq(pointer), self.active.eq(self.begin | (lane != cols))]
         with m.If(self.active):
             m.d.sync += pointer.eq(pointer + 1)

@@ -35,6 +35,8 @@ class ResidualReader(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
+        self.walk = TensorWalk(config, rows=True)
+        self.offset = Signal.like(self.walk.offset)
         code = signed(config.act_bits)
         super().__init__(
             {
@@ -52,10 +54,10 @@ class ResidualReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self.config
-        m.submodules.walk = walk = TensorWalk(cfg, rows=True)
+        m.submodules.walk = walk = self.walk
         take = self.token.valid & self.token.last & self.layer.residual
         present = walk.tile < self.layer.res_tiles
-        offset = Signal.like(walk.offset)
+        offset = self.offset
         found = Signal()
         codes = Signal.like(self.codes)
         m.d.comb += [

@@ -1,5 +1,7 @@
 """Runs the descriptors of a program."""
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -18,6 +20,14 @@ class Sequencer(wiring.Component):
     ----------
     drain : int
         Cycles from the feeder's last pixel until its output is in memory.
+    checks : Mapping of Status
+        What protections find, by name: more members ``fault_*``.
+
+    Attributes
+    ----------
+    running, opening, ending : Signal
+        A layer runs or drains; its first cycle, and its last, in which a check still counts. They
+        exist where there are checks.
 
     Members
     -------
@@ -58,9 +68,17 @@ class Sequencer(wiring.Component):
         r"\w+": Kind(Role.CONTROL),
     }
 
-    def __init__(self, config: AcceleratorConfig, drain: int):
+    def __init__(
+        self, config: AcceleratorConfig, drain: int, checks: Mapping[str, Status] | None = None
+    ):
         self.config = config
         self._drain = drain
+        self._checks = bool(checks)
+        found = {f"fault_{name}": status for name, status in (checks or {}).items()}
+        self.faults = self.FAULTS | found
+        self.running = Signal()
+        self.opening = Signal()
+        self.ending = Signal()
         super().__init__(
             {
                 "start": In(1),
@@ -80,7 +98,7 @@ class Sequencer(wiring.Component):
                 "feeder_done": In(1),
                 "stop": Out(1),
             }
-            | {name: In(1) for name in self.FAULTS}
+            | {name: In(1) for name in self.faults}
         )
 
     def _illegal(self):
@@ -122,7 +140,7 @@ class Sequencer(wiring.Component):
         remaining = Signal(16)
         drain = Signal(range(self._drain + 1))
         m.d.comb += self.address.eq(Cat(fetch[: DESCRIPTOR_STRIDE.bit_length() - 1], self.index))
-        fault = Cat(getattr(self, name) for name in self.FAULTS).any()
+        fault = Cat(getattr(self, name) for name in self.faults).any()
         # All words but the last, which has nothing to check, are in place a cycle before CHECK.
         illegal = Signal()
         m.d.sync += illegal.eq(self._illegal())
@@ -169,15 +187,25 @@ class Sequencer(wiring.Component):
                 m.d.sync += drain.eq(drain - 1)
                 with m.If(drain == 1):
                     m.d.sync += fetch.eq(0)
-                    with m.If((remaining == 1) | (self.status != Status.OK)):
+                    failed = self.status != Status.OK
+                    if self._checks:
+                        failed |= fault
+                    with m.If((remaining == 1) | failed):
                         m.d.sync += [self.busy.eq(0), self.done.eq(1)]
                         m.next = "IDLE"
                     with m.Else():
                         m.d.sync += [self.index.eq(self.index + 1), remaining.eq(remaining - 1)]
                         m.next = "FETCH"
 
-        with m.If((fsm.ongoing("RUN") | fsm.ongoing("DRAIN")) & (self.status == Status.OK)):
-            for name, status in self.FAULTS.items():
+        running = fsm.ongoing("RUN") | fsm.ongoing("DRAIN")
+        if self._checks:
+            m.d.sync += self.opening.eq(self.go)
+            m.d.comb += [
+                self.running.eq(running),
+                self.ending.eq(fsm.ongoing("DRAIN") & (drain == 1)),
+            ]
+        with m.If(running & (self.status == Status.OK)):
+            for name, status in self.faults.items():
                 with m.If(getattr(self, name)):
                     m.d.sync += self.status.eq(status)
         return m

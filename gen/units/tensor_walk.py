@@ -38,6 +38,7 @@ class TensorWalk(wiring.Component):
     def __init__(self, config: AcceleratorConfig, rows: bool):
         self.config = config
         self._rows = rows
+        self.pointer = Signal(16)
         super().__init__(
             {
                 "base": In(16),
@@ -56,7 +57,7 @@ class TensorWalk(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes, cols = self.config.word_lanes, self.config.cols
-        pointer = Signal(16)
+        pointer = self.pointer
         tile_base = Signal(16)
         next_base = Signal(16)
         over = self.take & self.end

@@ -11,7 +11,9 @@ WRONG = [
     ('dataflow = "weight_stationery"',
      "dataflow must be one of weight_stationary, not 'weight_stationery'."),
     ('protections = ["parity"]',
-     "protections are some of learnt_guard, fixed_guard, not 'parity'."),
+     "protections are some of learnt_guard, fixed_guard, program_check, "
+     "parameter_parity, weight_parity, descriptor_check, schedule_signature, lane_parity, "
+     "stationary_parity, not 'parity'."),
 ]  # fmt: skip
 
 

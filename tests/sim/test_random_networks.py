@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.protection.presets import PRESETS
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests.sim.driven import CONFIG
@@ -31,6 +32,14 @@ def test_every_value_of_a_configuration_is_drawn():
 )
 def test_random_networks(seed):
     check(random_config(seed), seed)
+
+
+# Of one column, of more rows than columns, of streamed weights.
+@pytest.mark.long(keep=1)
+@pytest.mark.parametrize("seed", [5, 3, 2])
+def test_no_protection_takes_what_is_right_for_wrong(seed):
+    config = random_config(seed).with_(protections=PRESETS["strong"])
+    check(config, seed)
 
 
 @pytest.mark.long
