@@ -2,6 +2,8 @@
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.weight_stationary import WeightStationary
+from holdfast.gen.protection.base import Protection
+from holdfast.gen.protection.registry import PROTECTIONS
 
 CLOSED_FORMS = {WeightStationary.name}
 """Names of the dataflows whose latencies and sums the analyses know."""
@@ -9,6 +11,7 @@ CLOSED_FORMS = {WeightStationary.name}
 
 def rtl_alone(config: AcceleratorConfig) -> bool:
     """Tells whether plain RTL decides every fault: nothing else knows another dataflow's values,
-    nor alarms that are not of the range guard.
+    nor the alarms of a protection that does not say what it sees.
     """
-    return bool(config.protections) or config.dataflow not in CLOSED_FORMS
+    kinds = [PROTECTIONS.get(name, Protection) for name in config.protections]
+    return config.dataflow not in CLOSED_FORMS or not all(kind.sees for kind in kinds)

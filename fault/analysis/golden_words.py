@@ -6,12 +6,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.fault.model.space import weight_word
+from holdfast.fault.model.space import check_row, weight_word
 from holdfast.gen.layout import DESCRIPTOR_STRIDE
+from holdfast.gen.protection.parameter_parity import memory_fields
+from holdfast.gen.protection.weight_parity import row_parity
 from holdfast.gen.roles import Held, Role
 from holdfast.nn.compiler.program import Step
 from holdfast.sim.machine.banks import store
-from holdfast.sim.machine.layer_values import Parameters
+from holdfast.sim.protected import descriptor_words, parameter_words
 
 from .layer_outputs import LayerOutputs
 
@@ -62,13 +64,16 @@ class GoldenWords:
             inside = 0 <= row < len(chunk.weights)
             value = int(chunk.weights[row, weights[0]]) if inside else 0
             return value & (1 << self._layers.config.weight_bits) - 1
+        if (checked := check_row(self._layers.config, held, address)) is not None:
+            row = checked - chunk.weight_base
+            return int(self._checks[row]) if 0 <= row < len(self._checks) else 0
         if role is Role.PARAMETER_WORDS:
             row = address - chunk.param_base
             inside = 0 <= row < len(chunk.parameters)
-            return int(self._parameters.words[str(place["field"])][row]) if inside else 0
+            return int(self._parameters[str(place["field"])][row]) if inside else 0
         assert role is Role.PROGRAM_WORDS, name
         number, part = divmod(address, DESCRIPTOR_STRIDE)
-        words = self._program.descriptors
+        words = self._descriptors
         inside = number < len(words) and part < words.shape[1]
         return int(words[number, part]) if inside else 0
 
@@ -93,10 +98,27 @@ class GoldenWords:
         return False
 
     @cached_property
-    def _parameters(self) -> Parameters:
-        cfg = self._layers.config
-        slots = self._program.chunks[0].parameters.astype(np.int64)
-        return Parameters(cfg.acc_bits, cfg.multiplier_bits, cfg.guard_bits, slots)
+    def _parameters(self) -> dict[str, NDArray[np.int64]]:
+        """Words of the parameter memories, [channel]."""
+        slots = parameter_words(self._layers.config, self._program.chunks[0].parameters)
+        found = {}
+        for memory, fields in memory_fields(self._layers.config).items():
+            found[memory] = np.zeros(len(slots), np.int64)
+            position = 0
+            for field in fields:
+                bits = slots[:, field.slot].astype(np.int64) >> field.offset
+                found[memory] |= (bits & (1 << field.width) - 1) << position
+                position += field.width
+        return found
+
+    @cached_property
+    def _checks(self) -> NDArray[np.int8]:
+        """Check bits of the rows of weights."""
+        return row_parity(self._program.chunks[0].weights, self._layers.config)
+
+    @cached_property
+    def _descriptors(self) -> NDArray[np.uint32]:
+        return descriptor_words(self._program, *self._program.parts[0])
 
     def _after(self, step: Step) -> NDArray[np.int8]:
         if step.name not in self._stored:

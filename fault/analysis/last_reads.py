@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from holdfast.fault.model.space import weight_word
+from holdfast.fault.model.space import check_row, weight_word
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import DESCRIPTOR_STRIDE
 from holdfast.gen.roles import Held, Role
@@ -51,8 +51,9 @@ class LastReads:
     def _known(self, memory: Held) -> tuple[list[int] | None, int]:
         """The last cycle by word, and the word of a memory's first."""
         weight = weight_word(self._config, memory, 0)
-        if weight is not None:
-            return self._weights, weight[1]
+        row = check_row(self._config, memory, 0) if weight is None else weight[1]
+        if row is not None:
+            return self._weights, row
         if memory.role is Role.PARAMETER_WORDS:
             return self._parameters, 0
         return (self._program if memory.role is Role.PROGRAM_WORDS else None), 0

@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.fault.injection.trace import Differences
+from holdfast.fault.model.checked import checked_roles
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.purpose import holds_constants
-from holdfast.fault.model.space import weight_word
+from holdfast.fault.model.space import check_row, weight_word
 from holdfast.gen.layout import DESCRIPTOR_STRIDE
 from holdfast.gen.roles import Held, Role
 from holdfast.nn.graph.graph import ConcatNode
@@ -75,6 +76,7 @@ class MemoryFaultAnalysis:
         self._program, self._schedule, self._config = layers.program, layers.schedule, layers.config
         self.golden_words = GoldenWords(layers, held)
         self._last_reads = LastReads(self._config, self._schedule)
+        self._checked = checked_roles(self._config)
 
     def resolve(self, fault: Fault) -> Decision | Later | None:
         """Decides bits of one memory word that are inverted together."""
@@ -210,6 +212,8 @@ class MemoryFaultAnalysis:
             bits = self._config.weight_bits
             difference = signed(faulty, bits) - signed(golden, bits)
             self._weight(*weights, difference, search)
+        elif (row := check_row(self._config, held, address)) is not None:
+            self._weight(0, row, 0, search)
         elif held.role is Role.PARAMETER_WORDS:
             self._parameter(str(held.place["field"]), address, faulty, search)
         elif held.role is Role.PROGRAM_WORDS:
@@ -245,6 +249,8 @@ class MemoryFaultAnalysis:
             tile, row = divmod(address - run.descriptor.weight_base, self._config.rows)
             if not 0 <= tile < len(words) or cycles[tile] + row < search.cycle:
                 continue
+            if Role.WEIGHT_WORDS in self._checked:
+                raise _NotCoveredError(int(cycles[tile]) + row)
             if run.maximum:
                 raise _NotCoveredError(search.cycle)
             if not self.layers.meets_codes(run, tile, row):
@@ -262,8 +268,11 @@ class MemoryFaultAnalysis:
             tau, col = divmod(address - run.descriptor.param_base, self._config.cols)
             if not 0 <= tau < run.tiles:
                 continue
-            if run.finish[tau] + run.timing.parameters + col < search.cycle:
+            moment = int(run.finish[tau]) + run.timing.parameters + col
+            if moment < search.cycle:
                 continue
+            if Role.PARAMETER_WORDS in self._checked:
+                raise _NotCoveredError(moment)
             if run.maximum:
                 raise _NotCoveredError(search.cycle)
             change = search.changes(run)

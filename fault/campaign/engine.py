@@ -40,6 +40,7 @@ from holdfast.fault.model.fault import Fault
 from holdfast.fault.outcome.pattern import Pattern
 from holdfast.fault.outcome.verdict import NOTHING, Verdict
 from holdfast.fault.peers.shortcuts import EXACT, Shortcuts
+from holdfast.gen.protection.schedule_signature import ScheduleSignature
 from holdfast.nn.graph.graph import AvgPoolNode, ConvNode
 from holdfast.nn.graph.reference import Reference
 
@@ -158,6 +159,7 @@ class Engine:
         self._cycles = trace.cycles
         self._counts = int(trace.counts[-1])
         self._guarded = inference.guard.on
+        self._timed = ScheduleSignature.name in self.program.config.protections
         self._verdict = Verdict(self.program.graph, reference)
 
     def run(
@@ -273,7 +275,9 @@ class Engine:
         counts = (self._counts + decision.counts + outcome.counts) % (1 << 32)
         judged = self._verdict.of(outcome.output)
         effect, died = judged.effect, ""
-        if not effect:
+        if self._timed and decision.shift:
+            judged, effect, outcome = NOTHING, "stopped", replace(outcome, output=b"")
+        elif not effect:
             effect = "latent" if decision.has_latent_state else "masked"
             if effect == "masked":
                 summed = "requantization" if decision.effect.summed else "array"
@@ -306,7 +310,7 @@ class Engine:
         died = ""
         if not seen.ended:
             effect, output = "hang", b""
-        elif seen.status:
+        elif seen.status or (self._timed and seen.cycles != self._cycles):
             effect, output = "stopped", b""
         else:
             judged = self._verdict.of(output)

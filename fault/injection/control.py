@@ -52,12 +52,22 @@ class ControlRun:
         The whole accelerator's, with a golden run: of any image, for they have the same control.
     moments : tuple of arrays
         As of `LockstepRun.record`.
+    roles : frozenset of Role
+        What else a fault can strike that only the control decides.
     """
 
-    def __init__(self, netlist: Netlist, whole: LockstepRun, moments: tuple[NDArray, NDArray]):
+    def __init__(
+        self,
+        netlist: Netlist,
+        whole: LockstepRun,
+        moments: tuple[NDArray, NDArray],
+        roles: frozenset[Role] = frozenset(),
+    ):
         part = control_netlist(netlist)
         self._model = model = CompiledModel(part)
-        self._known = {ff.name for ff in part.flip_flops if ff.held and ff.held.role in ROLES}
+        known = {*ROLES, *roles}
+        self._known = {ff.name for ff in part.flip_flops if ff.held and ff.held.role in known}
+        self._known |= {mem.name for mem in part.memories if mem.held and mem.held.role in known}
         told = {str(held.place.get("told")): name for name, held in part.held.items()}
         self._names = [told[which] for which in ("status", "busy", "done")]
         state = whole.golden.states[0]
@@ -70,7 +80,7 @@ class ControlRun:
             model.write_memory(memory.name, whole.memory(memory.name))
         # What follows from the state is computed before the clock runs.
         model.snapshot()
-        self._lockstep = LockstepRun(model)
+        self._lockstep = LockstepRun(model, roles)
         trace = self._lockstep.record(whole.golden.cycles + 1, *moments)
         assert trace.cycles == whole.golden.cycles, "the control alone ends elsewhere"
         assert np.array_equal(trace.indices, whole.golden.indices)

@@ -67,9 +67,11 @@ class LockstepRun:
     ----------
     model : CompiledModel
         Of an accelerator, in the state of cycle 0 before :meth:`record`.
+    watched : frozenset of Role
+        Registers that a protection looks at in every cycle.
     """
 
-    def __init__(self, model: CompiledModel):
+    def __init__(self, model: CompiledModel, watched: frozenset[Role] = frozenset()):
         self.model = model
         self._library = native_library("lockstep", _declare)
         native = model.native()
@@ -77,7 +79,8 @@ class LockstepRun:
         registers = [flip_flop.name for flip_flop in netlist.flip_flops]
         free = [ff.name for ff in netlist.flip_flops if ff.held and ff.held.role in FREE]
         # What they hold is not used while the pipeline is empty.
-        held = [ff.name for ff in netlist.flip_flops if ff.held and ff.held.pipeline]
+        pipeline = [ff for ff in netlist.flip_flops if ff.held and ff.held.pipeline]
+        held = [ff.name for ff in pipeline if ff.held and ff.held.role not in watched]
         self._guards = netlist.names(Role.GUARD_COUNTER)
         inputs = [p.name for p in netlist.ports if p.direction == "input"]
         inputs.remove(netlist.clock)

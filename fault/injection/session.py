@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.base.errors import HoldfastError
+from holdfast.fault.model.checked import checked_roles
 from holdfast.fault.model.fault import Fault
 from holdfast.fault.model.purpose import holds_constants
 from holdfast.gen.protection.registry import protections
@@ -137,7 +138,7 @@ class RtlSession:
         self.schedule = Schedule(self.program)
         self.limit = 2 * self.schedule.cycles + 1000
         self.model = CompiledModel(self.netlist)
-        self.lockstep = LockstepRun(self.model)
+        self.lockstep = LockstepRun(self.model, checked_roles(self.program.config))
         self.bus = CompiledBus(self.model, timeout=_ANSWER)
 
     @cached_property

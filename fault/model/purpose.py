@@ -5,12 +5,13 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.gen.layout import DESCRIPTOR, DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
+from holdfast.gen.layout import DESCRIPTOR, DESCRIPTOR_STRIDE
 from holdfast.gen.roles import Held, Role
 from holdfast.gen.units.lane_setup import lane_parameters
 from holdfast.nn.compiler.program import Program
+from holdfast.sim.protected import program_words
 
-from .space import FaultSpace, Site, weight_word
+from .space import FaultSpace, Site, check_row, weight_word
 
 
 def holds_tensor(program: Program, names: Iterable[str], memory: Held, address: int) -> bool:
@@ -29,10 +30,12 @@ def holds_constants(program: Program, memory: Held, words: NDArray[np.int64] | i
     if memory.role is Role.PROGRAM_WORDS:
         words, part = divmod(words, DESCRIPTOR_STRIDE)
         size = len(program.descriptors)
-        inside = (words >= 0) & (words < size) & (part < DESCRIPTOR_WORDS)
+        inside = (words >= 0) & (words < size) & (part < program_words(program.config))
         return bool(np.any(inside))
-    if chunk and (first := weight_word(program.config, memory, 0)):
-        words, size = words + first[1] - chunk.weight_base, len(chunk.weights)
+    first = weight_word(program.config, memory, 0)
+    row = check_row(program.config, memory, 0) if first is None else first[1]
+    if chunk and row is not None:
+        words, size = words + row - chunk.weight_base, len(chunk.weights)
     elif chunk and memory.role is Role.PARAMETER_WORDS:
         words, size = words - chunk.param_base, len(chunk.parameters)
     else:

@@ -41,6 +41,7 @@ _ROLES = {
     "program_memory": (Role.PROGRAM_WORDS, Role.PROGRAM_PORT),
     "sequencer": (Role.DESCRIPTOR_WORD, Role.DESCRIPTOR_INDEX, Role.CONTROL),
     "host": (Role.COUNTER, Role.HOST),
+    "check": (Role.CHECK, Role.CHECK_WORDS),
 }
 _STRUCTURE = {role: name for name, roles in _ROLES.items() for role in roles}
 
@@ -50,7 +51,7 @@ to them; ``partial_sum``: with the product register; ``skew``: input stage, inpu
 output alignment; ``accumulators`` and the four memories: with their registers; ``guard``: settings,
 counters, flags (its bounds are in ``parameter_memory`` and ``requantizer``); ``sequencer``:
 everything else that controls, tokens and addresses among it; ``host``: bus port and host
-registers."""
+registers; ``check``: what protections hold."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,13 @@ def structure_of(state: FlipFlop | Memory) -> str:
     if state.held is None:
         raise ValueError(f"{state.name} belongs to no structure of the fault space")
     return _STRUCTURE[state.held.role]
+
+
+def check_row(config: AcceleratorConfig, held: Held, address: int) -> int | None:
+    """Returns the row of weights whose check bits a word of a memory holds; None of others."""
+    if held.role is not Role.CHECK_WORDS:
+        return None
+    return address + (LaneMemory.split(config.weight_depth)[0] if held.place["part"] else 0)
 
 
 def weight_word(config: AcceleratorConfig, held: Held, address: int) -> tuple[int, int] | None:
