@@ -20,6 +20,7 @@ from holdfast.fault import rates, simulate, simulation
 from holdfast.fault.calibration import calibrate
 from holdfast.fault.campaign import campaign as engine
 from holdfast.fault.campaign import replay_upset
+from holdfast.fault.injection import layerwise
 from holdfast.nn.data.cifar import Cifar10
 from holdfast.nn.data.images import ImageSet
 from holdfast.nn.networks.float import FloatNetwork
@@ -157,7 +158,10 @@ def stop_where_work_begins(monkeypatch) -> None:
     for room in (simulation, engine, exploration):
         monkeypatch.setattr(room, "find_tools", lambda: None)
     monkeypatch.setattr(generate, "emit", lambda *_: "module")
+    for name in ("build_cocotb", "build_compiled"):
+        monkeypatch.setattr(simulate, name, lambda *_, **__: SimpleNamespace(netlist=netlist()))
     monkeypatch.setattr(simulation, "golden_run", begins)
+    monkeypatch.setattr(layerwise, "simulate_work", begins)
     schedule = Schedule(program())
     monkeypatch.setattr(engine, "Schedule", lambda _: schedule)
     monkeypatch.setattr(replay_upset, "replay_upset", begins)

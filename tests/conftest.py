@@ -1,8 +1,14 @@
 """Long tests run with ``--all``, as CI does: ``nox -s tests -- --all``."""
 
+import os
 from collections import Counter
 
 import pytest
+
+from holdfast.base.pool import ONE_THREAD
+
+# Two workers of pytest share two cores, and small tensors are no work for threads.
+os.environ.update(ONE_THREAD)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

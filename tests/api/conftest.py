@@ -2,14 +2,16 @@
 
 import pytest
 
+from holdfast.base.files import cache_folder
 from holdfast.nn.data import cifar
 from holdfast.nn.networks.spec import Network
+from tests.fault.in_process import POOL, in_this_process
 from tests.fault.tiny import CONFIG
 from tests.random_graph import random_graph
 
 
 @pytest.fixture
-def place(tmp_path, tmp_path_factory, monkeypatch):
+def place(tmp_path, monkeypatch):
     net = Network("small")
     x = net.pool("avgpool", "shrink", "image", 4, 4)
     x = net.conv("conv", x, 4, 3, 2)
@@ -19,7 +21,10 @@ def place(tmp_path, tmp_path_factory, monkeypatch):
     (tmp_path / "chip.toml").write_text(config.to_toml())
     monkeypatch.delenv("HOLDFAST_DATA", raising=False)
     monkeypatch.setattr(cifar, "_SHARED", tmp_path / "absent")
-    # Every test uses the same compiled model.
-    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setattr(POOL, in_this_process)
+    # All that is compiled lies with that of other tests.
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "cache").symlink_to(cache_folder("cache").resolve())
+    monkeypatch.delenv("HOLDFAST_CACHE", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -7,7 +7,9 @@ import pytest
 import holdfast.fault.__main__ as command
 from holdfast.api import Accelerator, Estimate, HoldfastError, compare, inject, load, read
 from holdfast.base.command import run
+from holdfast.base.pool import in_processes
 from tests.fault.campaign.test_prior import campaign, job_of
+from tests.fault.in_process import POOL
 from tests.fault.tiny import images, program
 from tests.nn.test_without_torch import without_torch
 
@@ -26,7 +28,8 @@ def chip():
 
 @pytest.mark.long
 def test_it_is_what_the_command_finds(network, chip, place, monkeypatch):
-    """Which writes its figures as JSON."""
+    """Which writes its figures as JSON, and computes in processes of its own."""
+    monkeypatch.setattr(POOL, in_processes)
     campaign = inject(network, chip, **FEW, folder="mine")
     options = "--faults 60 --minimum 5 --seed 3 --processes 1 --config chip.toml --store its"
     monkeypatch.setattr(

@@ -30,6 +30,7 @@ from holdfast.nn.graph.pixels import image_codes
 from holdfast.sim.machine.cycles import step_cycles
 from tests.base.pages import HOSTILE, figures, hostile, needs_nothing, parts
 from tests.explore.tiny import write_study
+from tests.fault.in_process import POOL, in_this_process
 
 
 def counted(verilog, top, family, folder):
@@ -127,8 +128,9 @@ def test_area_is_of_the_netlist_with_and_without_the_guard(place, summary):
     assert off == len(emit(config, "accelerator")) // 100
 
 
-def test_reliability_is_the_campaigns(place, summary, capfd):
+def test_reliability_is_the_campaigns(place, summary, capfd, monkeypatch):
     """The campaign's own command finds the same shares for the same faults."""
+    monkeypatch.setattr(POOL, in_this_process)
     config = place.folder / "small.toml"
     config.write_text(AcceleratorConfig(**summary["points"][1]["config"]).to_toml())
     store = place.folder / "store"

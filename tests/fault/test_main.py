@@ -11,11 +11,12 @@ import pytest
 
 import holdfast.fault.__main__ as campaign
 from holdfast.base.command import run
+from holdfast.base.pool import in_processes
 from holdfast.fault.campaign.engine import FaultOutcome
-from holdfast.fault.campaign.workers import Worker
 from holdfast.nn.data import choice
 from holdfast.nn.data import cifar as data
 from holdfast.nn.networks.spec import Network
+from tests.fault.in_process import POOL, in_this_process
 from tests.fault.tiny import CONFIG, graph
 from tests.random_graph import random_graph
 
@@ -50,6 +51,7 @@ def files(tmp_path, monkeypatch):
 @pytest.fixture
 def command(files, monkeypatch, capsys):
     """Exit code, output and complaint of the command, which is given a model and a store."""
+    monkeypatch.setattr(POOL, in_this_process)
 
     def call(*options):
         given = [option.format_map(vars(files)) for option in options]
@@ -72,7 +74,8 @@ def shards(folder):
     return {path.name: path.read_bytes() for path in folder.glob("shards/*.parquet")}
 
 
-def test_a_campaign_and_the_same_command_again(files, command):
+def test_a_campaign_and_the_same_command_again(files, command, monkeypatch):
+    monkeypatch.setattr(POOL, in_processes)
     code, told, _ = command(*SMALL, "--audit", "20%")
     assert code == 0, told
     assert "Nothing is excluded." in " ".join(told.split())
@@ -238,17 +241,9 @@ def test_campaigns_with_and_without_shortcuts_do_not_mix(files, command):
 
 def test_a_disagreement_fails_the_campaign(command, monkeypatch):
     monkeypatch.setattr(FaultOutcome, "agrees", lambda self, other: False)
-    monkeypatch.setattr("holdfast.fault.campaign.campaign.run_units", here)
     code, told, _ = command(*SMALL, "--audit", "100%", "--structures", "weight")
     assert code == 1
     assert "plain RTL disagrees" in told
-
-
-def here(job, units, processes, scheduler):
-    """What `fault.campaign.workers.run_units` does, in this process."""
-    worker = Worker(job)
-    for unit in units:
-        yield (unit, *worker.compute(unit))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from holdfast.nn.errors.exposure import KINDS
 from holdfast.nn.errors.templates import Placed, Templates
 from holdfast.nn.graph.golden import Golden
 from holdfast.nn.graph.guard_modes import GUARD_OFF, GUARD_ON, GUARDS
+from tests.fault.in_process import POOL, in_this_process
 from tests.fault.test_main import files  # noqa: F401
 from tests.fault.tiny import graph, images
 from tests.nn.rescaling import rescaling
@@ -29,6 +30,7 @@ SMALL = ("--processes", "1", "--minimum", "300", "--faults", "100", "--images", 
 @pytest.fixture
 def command(files, monkeypatch, capsys):  # noqa: F811
     """Runs ``campaign``, or ``fit`` or ``predict``; exit code, output and complaint."""
+    monkeypatch.setattr(POOL, in_this_process)
 
     def call(name, *options):
         given = [str(option) for option in options]
