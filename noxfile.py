@@ -122,7 +122,7 @@ for name in COMMANDS:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Runs the tests; with ``-- --all`` the long ones too, as CI does."""
-    python(session, "-m", "pytest", "-n", "2")
+    python(session, "-m", "pytest", "-n", "2", "--dist", "worksteal")
 
 
 @nox.session(venv_backend="virtualenv")

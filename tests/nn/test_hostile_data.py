@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.long(keep=1)
 @pytest.mark.parametrize(
-    "count", [2000, pytest.param(20_000, marks=pytest.mark.slow)], ids=["2000", "20000"]
+    "count", [500, 2000, pytest.param(20_000, marks=pytest.mark.slow)], ids=str
 )
 def test_mutated_data(tmp_path, count):
     folder, elsewhere = tmp_path / "data", tmp_path / "elsewhere"

@@ -14,7 +14,7 @@ OTHER = (1, 1, True, 1.0, 1, 1, [(2, 0, 0, 5, 3)])
 
 
 @pytest.mark.long(keep=1)
-@pytest.mark.parametrize("count", [2000, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [500, 2000, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_mutants(count, tmp_path):
     files = [tmp_path / "first.npz", tmp_path / "second.npz"]
     for path, templates in zip(files, ([POINT, MAP, DENSE, CODE], [CODE, OTHER]), strict=True):
