@@ -46,8 +46,7 @@ def tool_versions() -> list[str]:
 
 def cached(kind: str, key: Iterable[str], make: Callable[[Path], None]) -> Path:
     """The folder that `make` filled for this `key`, as `base.artefact.made` has it."""
-    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:24]
-    folder = cache_folder("cache") / kind / digest
+    folder = cache_place(kind, key)
     if not folder.is_dir():
         try:
             make_folder(folder.parent)
@@ -56,6 +55,12 @@ def cached(kind: str, key: Iterable[str], make: Callable[[Path], None]) -> Path:
                 f"{str(error).removesuffix('.')}; HOLDFAST_CACHE names another one."
             ) from None
     return made(folder, make)
+
+
+def cache_place(kind: str, key: Iterable[str]) -> Path:
+    """Returns the folder in which :func:`cached` keeps what it made for a `key`, there or not."""
+    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:24]
+    return cache_folder("cache") / kind / digest
 
 
 def verilate(netlist: Netlist, folder: Path, prefix: str, options: Sequence[str]) -> list[Path]:

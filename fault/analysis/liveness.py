@@ -19,7 +19,7 @@ wrong value of it, whatever else the bit does, may reach something. So such a bi
 cycle before it is seen: then what follows it is wrong too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -121,38 +121,28 @@ class LivenessTable:
     @classmethod
     def of(cls, netlist: Netlist, lockstep: LockstepRun, names: Iterable[str]) -> "LivenessTable":
         """Analyses registers."""
-        analysis = RegisterLogic(netlist, names)
-        cycles = lockstep.golden.cycles
-        length = max(1024, _STATES // lockstep.state_bytes)
-        probe = analysis.between(lockstep, analysis.bits, cycles // 4, cycles // 4 + _PROBE)
-        bits = [bit for bit, (sees, keeps) in probe.items() if keeps & ~sees]
-        analysis.forget_loud()
-        waves: dict[Net, list[tuple[int, int]]] = {bit: [] for bit in bits}
-        starts = range(0, cycles, length)
-        for begin in starts:
-            found = analysis.between(lockstep, bits, begin, min(begin + length, cycles))
-            once: dict[tuple[int, int], tuple[int, int]] = {}
-            for bit, part in found.items():
-                waves[bit].append(once.setdefault(part, part))
-        alike: dict[tuple[tuple[int, int], ...], list[Net]] = {}
-        for bit, wave in waves.items():
-            alike.setdefault(tuple(wave), []).append(bit)
-        ones, size = (1 << cycles) - 1, -(-cycles // 8)
+        parts = LivenessParts(netlist, lockstep, names)
+        return cls.joined([parts[number] for number in range(len(parts))])
+
+    @classmethod
+    def joined(cls, parts: Sequence["LivenessTable"]) -> "LivenessTable":
+        """Puts together the tables of successive cycles, without bits that never sleep: these are
+        simulated as soon as looked up.
+        """
+        alike: dict[tuple[int, ...], list[Net]] = {}
+        for bit in parts[0].rows:
+            alike.setdefault(tuple(part.rows[bit] for part in parts), []).append(bit)
+        cycles = sum(part.cycles for part in parts)
         rows: dict[Net, int] = {}
-        tables: tuple[list[bytes], list[bytes]] = [], []
-        for parts, same in alike.items():
-            seen, kept = (sum(part[k] << at for at, part in zip(starts, parts, strict=True))
-                          for k in (0, 1))  # fmt: skip
-            ended = ones ^ kept | seen
-            # A bit that never sleeps is simulated as soon as looked up.
-            if ended.bit_count() < cycles // 2:
-                rows |= dict.fromkeys(same, len(tables[0]))
-                for table, when in zip(tables, (seen, ended), strict=True):
-                    table.append(when.to_bytes(size, "little"))
-        all_seen, all_ended = (
-            np.frombuffer(b"".join(table), np.uint8).reshape(len(table), size) for table in tables
-        )
-        return cls(rows, all_seen, all_ended, analysis.hidden, cycles)
+        tables: list[list[NDArray[np.uint8]]] = []
+        for numbers, same in alike.items():
+            chosen = list(zip(parts, numbers, strict=True))
+            ended = np.concatenate([part.ended[number] for part, number in chosen])
+            if np.bitwise_count(ended).sum() < cycles // 2:
+                rows |= dict.fromkeys(same, len(tables))
+                tables.append([np.concatenate([p.seen[n] for p, n in chosen]), ended])
+        whole = np.array(tables, np.uint8).reshape(len(tables), 2, -(-cycles // 8))
+        return cls(rows, whole[:, 0], whole[:, 1], parts[0].hidden, cycles)
 
     def save(self, folder: Path) -> None:
         """Writes the tables, one file each."""
@@ -173,3 +163,50 @@ class LivenessTable:
         seen, ended = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("seen", "ended"))
         hidden = frozenset((folder / "hidden.txt").read_text(encoding="utf-8").split())
         return cls(rows, seen, ended, hidden, cycles)
+
+
+class LivenessParts:
+    """Analyses a golden run in parts, which can be made in processes of their own.
+
+    Parameters
+    ----------
+    lockstep : LockstepRun
+        With its golden run.
+    names : iterable of str
+        Registers.
+    """
+
+    def __init__(self, netlist: Netlist, lockstep: LockstepRun, names: Iterable[str]):
+        self._lockstep, self._cycles = lockstep, lockstep.golden.cycles
+        self._length = part_length(netlist)
+        self._logic = logic = RegisterLogic(netlist, names)
+        begin = self._cycles // 4
+        probe = logic.between(lockstep, logic.bits, begin, begin + _PROBE)
+        self._bits = [bit for bit, (sees, keeps) in probe.items() if keeps & ~sees]
+        logic.forget_loud()
+
+    def __len__(self) -> int:
+        return -(-self._cycles // self._length)
+
+    def __getitem__(self, number: int) -> LivenessTable:
+        """Returns the table of some cycles, of all bits that ever sleep."""
+        begin = number * self._length
+        end = min(begin + self._length, self._cycles)
+        found = self._logic.between(self._lockstep, self._bits, begin, end)
+        once: dict[tuple[int, int], int] = {}
+        rows = {bit: once.setdefault(waves, len(once)) for bit, waves in found.items()}
+        ones = (1 << end - begin) - 1
+        seen, ended = [sees for sees, _ in once], [ones ^ keeps | sees for sees, keeps in once]
+        size = -(-(end - begin) // 8)
+        tables = (
+            np.frombuffer(b"".join(wave.to_bytes(size, "little") for wave in waves), np.uint8)
+            for waves in (seen, ended)
+        )
+        first, second = (table.reshape(len(once), size) for table in tables)
+        return LivenessTable(rows, first, second, self._logic.hidden, end - begin)
+
+
+def part_length(netlist: Netlist) -> int:
+    """Returns how many cycles a part has: so many that their states have so many bytes."""
+    size = sum(-(-flip_flop.width // 8) for flip_flop in netlist.flip_flops)
+    return int(max(1024, _STATES // size // 8 * 8))

@@ -13,7 +13,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from holdfast.base.artefact import made
@@ -21,13 +21,13 @@ from holdfast.base.cache import digest
 from holdfast.base.errors import HoldfastError
 from holdfast.base.memory import give_back
 from holdfast.base.sources import source_hash
-from holdfast.fault.analysis.liveness import LivenessTable
+from holdfast.fault.analysis.liveness import LivenessParts, LivenessTable, part_length
 from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.injection.trace import Trace
 from holdfast.fault.model.space import FaultSpace
 from holdfast.nn.graph.reference import Reference
 from holdfast.sim.netlist.netlist import Netlist
-from holdfast.sim.verilate import cached
+from holdfast.sim.verilate import cache_place, cached
 
 from .manifest import images_hash, program_hash
 from .spec import CONTROL, CampaignSpec
@@ -68,14 +68,50 @@ def liveness_table(job: CampaignSpec, number: int, session: RtlSession) -> Liven
     """
     assert job.golden is not None
     trace = session.golden
+    length = part_length(job.netlist)
+    begins = range(0, trace.cycles, length)
+    parts = [_part(job, number, part) for part in range(len(begins))]
+    make = cache(lambda: LivenessParts(job.netlist, session.lockstep, watched(job.netlist)))
 
     def analyse(folder: Path) -> None:
-        names = watched(job.netlist)
-        LivenessTable.of(job.netlist, session.lockstep, names).save(folder)
-        give_back()
+        for part in range(len(parts)):
+            _make_part(job, number, part, make)
+        sizes = (min(length, trace.cycles - begin) for begin in begins)
+        tables = [LivenessTable.load(*each) for each in zip(parts, sizes, strict=True)]
+        LivenessTable.joined(tables).save(folder)
 
-    folder = made(job.golden / f"{number}-dormant", partial(_taken, job, number, analyse))
+    folder = made(_table(job, number), partial(_taken, job, number, analyse))
+    make.cache_clear()
+    for part in parts:
+        shutil.rmtree(part, ignore_errors=True)
+    give_back()
     return LivenessTable.load(folder, trace.cycles)
+
+
+def liveness_part(
+    job: CampaignSpec, number: int, part: int, make: Callable[[], LivenessParts]
+) -> None:
+    """Makes a part of an image's table, for whoever joins them, unless the table is there."""
+    assert job.golden is not None
+    key = _key(job, number)
+    if not (_table(job, number).is_dir() or cache_place("liveness", key).is_dir()):
+        _make_part(job, number, part, make)
+    give_back()
+
+
+def _make_part(
+    job: CampaignSpec, number: int, part: int, make: Callable[[], LivenessParts]
+) -> None:
+    made(_part(job, number, part), lambda folder: make()[part].save(folder))
+
+
+def _table(job: CampaignSpec, number: int) -> Path:
+    assert job.golden is not None
+    return job.golden / f"{number}-dormant"
+
+
+def _part(job: CampaignSpec, number: int, part: int) -> Path:
+    return _table(job, number).with_name(f"{number}-dormant-{part}")
 
 
 def watched(netlist: Netlist) -> dict[str, None]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from holdfast.base.artefact import damage
 from holdfast.base.memory import unload
 from holdfast.base.pool import in_processes
-from holdfast.fault.analysis.liveness import LivenessTable
+from holdfast.fault.analysis.liveness import LivenessParts, LivenessTable, part_length
 from holdfast.fault.analysis.resolver import MadeWhenAsked
 from holdfast.fault.injection.session import RtlSession
 from holdfast.fault.injection.trace import Trace
@@ -34,10 +34,11 @@ from holdfast.fault.model.space import FaultSpace
 from holdfast.fault.sampling.plan import Plan
 from holdfast.fault.sampling.sampler import phase_bounds
 from holdfast.nn.graph.reference import Reference
+from holdfast.sim.machine.schedule import Schedule
 
 from .agenda import Agenda, Item
 from .engine import Engine, FaultOutcome
-from .golden_runs import liveness_table, liveness_tables, watched
+from .golden_runs import liveness_part, liveness_table, liveness_tables, watched
 from .shard import PATTERN_SCHEMA, SCHEMA, pack, shard_schema
 from .spec import CampaignSpec, UnitStatistics
 from .unit import UnitId
@@ -68,6 +69,7 @@ class Worker:
         self._engines: dict[int, Engine] = {}
         self._saved: dict[int, bool] = {}
         self._mapped: dict[int, list[NDArray]] = {}
+        self._parts: tuple[int, LivenessParts] | None = None
         self._phases: dict[int, dict[str, tuple[int, int]]] = {}
 
     def engine(self, image: int) -> Engine:
@@ -90,7 +92,7 @@ class Worker:
                 trace = self.inference.record(job.codes[image])
             if saved and job.watches_registers:
                 # Most faults do not ask, and need not wait for it.
-                liveness = MadeWhenAsked(watched(job.netlist), partial(self.analyse, image))
+                liveness = MadeWhenAsked(watched(job.netlist), partial(self.table, image))
             self._mapped[image] = [getattr(trace, field.name) for field in fields(trace)]
             self._engines[image] = Engine(
                 self.inference, job.codes[image], trace, liveness, job.shortcuts, job.patterns,
@@ -98,12 +100,26 @@ class Worker:
             )  # fmt: skip
         return self._engines[image]
 
-    def analyse(self, image: int) -> LivenessTable:
-        """The liveness table of an image, made if nobody has."""
+    def table(self, image: int) -> LivenessTable:
+        """Returns the liveness table of an image, made if nobody has."""
+        self._parts = None
         self.engine(image).take()
         table = liveness_table(self.job, image, self.inference)
         self._mapped[image] += [table.seen, table.ended]
         return table
+
+    def analyse(self, image: int, part: int) -> None:
+        """Makes a part of an image's liveness table."""
+        self.engine(image).take()
+        liveness_part(self.job, image, part, partial(self._parts_of, image))
+
+    def _parts_of(self, image: int) -> LivenessParts:
+        if self._parts is None or self._parts[0] != image:
+            names = watched(self.job.netlist)
+            self._parts = (
+                image, LivenessParts(self.job.netlist, self.inference.lockstep, names)
+            )  # fmt: skip
+        return self._parts[1]
 
     def compute(self, unit: UnitId) -> tuple[bytes, UnitStatistics]:
         """Computes a unit's shard, and what it took."""
@@ -222,10 +238,13 @@ def _of(payload: bytes) -> Worker:
 
 
 def _work(payload: bytes, item: Item) -> tuple[UnitId, bytes, UnitStatistics] | None:
-    """A unit, or the analysis of an image."""
+    """A unit, or a liveness table or a part of it."""
     if isinstance(item, UnitId):
         return compute(payload, item)
-    _of(payload).analyse(item)
+    if item.part is None:
+        _of(payload).table(item.image)
+    else:
+        _of(payload).analyse(item.image, item.part)
     return None
 
 
@@ -254,7 +273,10 @@ def run_units(
         liveness_tables(job)
         yield from on_cluster(compute, payload, units, scheduler)
         return
-    agenda = Agenda(job, units)
+    parts = 1
+    if len(job.codes) < processes:
+        parts = -(-Schedule(job.program).cycles // part_length(job.netlist))
+    agenda = Agenda(job, units, parts)
     results = in_processes(partial(_work, payload), agenda, processes, _DIED, _BREAKS)
     with contextlib.closing(results):
         for item, result in results:

@@ -73,6 +73,22 @@ def test_a_bit_sleeps_exactly_until_its_event(inference, liveness):
     assert all(kinds.values()), kinds
 
 
+def test_a_table_of_many_parts_says_nothing_else(inference, liveness, monkeypatch):
+    """A part's first cycle may show too much: what is said comes earlier, never later."""
+    monkeypatch.setattr("holdfast.fault.analysis.liveness.part_length", lambda _: 96)
+    names = [flip_flop.name for flip_flop in netlist().flip_flops]
+    parts = LivenessTable.of(netlist(), inference.lockstep, names)
+    assert parts.rows.keys() == liveness.rows.keys() and parts.hidden == liveness.hidden
+    source = random.Random(4)
+    equal = 0
+    for name, bit in source.sample(sorted(liveness.rows), 300):
+        cycle = source.randrange(liveness.cycles)
+        event, whole = parts.after(name, bit, cycle), liveness.after(name, bit, cycle)
+        equal += event == whole
+        assert event == whole or (event.kind == "seen" and event.cycle <= whole.cycle)
+    assert equal > 200
+
+
 def test_what_is_seen_makes_a_difference(inference, liveness):
     """Bits that are seen change something else in RTL, but for what a multiplier may hide."""
     source = random.Random(2)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from holdfast.fault.campaign.agenda import Agenda
+from holdfast.fault.campaign.agenda import Agenda, Part
 from holdfast.fault.campaign.unit import UnitId
 
 
@@ -44,7 +44,7 @@ def test_tables_come_among_units_that_do_not_ask():
     agenda = Agenda(job(images=2), units(weight=3, sequencer=2))
     first = [agenda.popleft() for _ in range(5)]
     assert [getattr(item, "structure", item) for item in first] == [
-        "weight", 0, "weight", 1, "weight",
+        "weight", Part(0), "weight", Part(1), "weight",
     ]  # fmt: skip
     assert names(agenda, len(agenda)) == ["sequencer"] * 2
 
@@ -57,6 +57,13 @@ def test_units_that_ask_wait_for_all_tables():
     assert names(agenda, 1) == ["weight"]
     agenda.done(taken[3], 12.0)
     assert names(agenda, len(agenda)) == ["sequencer"] * 2 + ["weight"] * 6
+
+
+def test_tables_in_parts():
+    agenda = Agenda(job(images=2), units(host=1), parts=2)
+    taken = [agenda.popleft() for _ in range(4)]
+    assert taken == [Part(image, part) for image in (0, 1) for part in (0, 1)]
+    assert names(agenda, len(agenda)) == ["host"]
 
 
 def test_strata_of_a_structure_ask_as_it_does():
@@ -78,4 +85,4 @@ def test_what_is_put_back_comes_again_and_everything_once():
                 agenda.done(item, turn % 5)
     while len(agenda):
         found[agenda.popleft()] += 1
-    assert found == Counter([*given, 0, 1])
+    assert found == Counter([*given, Part(0), Part(1)])

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from holdfast.base.errors import HoldfastError
-from holdfast.fault.analysis.liveness import LivenessTable
+from holdfast.fault.analysis import liveness
+from holdfast.fault.analysis.liveness import LivenessParts, LivenessTable
 from holdfast.fault.campaign import golden_runs as module
 from holdfast.fault.campaign import workers
-from holdfast.fault.campaign.golden_runs import golden_runs, liveness_table, watched
+from holdfast.fault.campaign.golden_runs import golden_runs, liveness_part, liveness_table, watched
 from holdfast.fault.campaign.spec import CONTROL, CampaignSpec
 from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.workers import Worker, run_units
@@ -48,11 +49,11 @@ def analysed(table, tmp_path, monkeypatch):
     """Collects the analyses, each of which finds the same; the cache is empty."""
     calls = []
 
-    def of(*_):
+    def parts(*_):
         calls.append(1)
-        return table
+        return [table]
 
-    monkeypatch.setattr(LivenessTable, "of", of)
+    monkeypatch.setattr(module, "LivenessParts", parts)
     monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
     return calls
 
@@ -90,6 +91,25 @@ def test_the_second_image_is_known_as_the_first_of_another_campaign(analysed, se
     liveness_table(job_of(tmp_path / "a", codes=images().numpy()), 1, session)
     liveness_table(job_of(tmp_path / "b", codes=images()[1:].numpy()), 0, session)
     assert len(analysed) == 1
+
+
+def test_parts_that_are_made_apart_are_joined(session, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    for place in (module, liveness):
+        monkeypatch.setattr(place, "part_length", lambda _: 96)
+    parts = LivenessParts(netlist(), session.lockstep, watched(netlist()))
+    wanted = LivenessTable.of(netlist(), session.lockstep, watched(netlist()))
+    job = job_of(tmp_path / "a")
+    for part in reversed(range(len(parts))):
+        liveness_part(job, 0, part, lambda: parts)
+    folders = [path for path in job.golden.iterdir() if path.is_dir()]
+    assert len(folders) == len(parts) > 3
+    monkeypatch.setattr(module, "LivenessParts", None)
+    assert same(liveness_table(job, 0, session), wanted)
+    # What is there is not made in parts again, here or in another campaign.
+    for known in (job, job_of(tmp_path / "b")):
+        liveness_part(known, 0, 0, None)
+    assert not any(folder.exists() for folder in folders) and not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize(
