@@ -29,7 +29,8 @@ from holdfast.base.command import run
 from holdfast.base.console import console
 from holdfast.base.files import write_atomically
 from holdfast.base.pool import ONE_THREAD, in_processes
-from holdfast.fault.campaign.agenda import Agenda
+from holdfast.fault.analysis.liveness import part_length
+from holdfast.fault.campaign.agenda import Agenda, Item
 from holdfast.fault.campaign.golden_runs import golden_runs
 from holdfast.fault.campaign.spec import CampaignSpec
 from holdfast.fault.campaign.store import Store
@@ -63,8 +64,10 @@ class Costs:
     ----------
     units : Mapping
         Of a fault, in each of some units, by structure.
-    liveness, audit : float
-        Of an image's table, and of a fault by plain RTL.
+    parts : sequence of float
+        Of the parts of an image's liveness table; a process's first costs the most.
+    audit : float
+        Of a fault by plain RTL.
     start : float
         From a process's first instruction until it can compute.
     before, stored, after : float
@@ -72,7 +75,7 @@ class Costs:
     """
 
     units: Mapping[str, Sequence[float]]
-    liveness: float
+    parts: Sequence[float]
     audit: float
     start: float
     before: float
@@ -122,8 +125,9 @@ def _faults(job: CampaignSpec, costs: Costs, count: int) -> tuple[float, float]:
     it did. A process's first unit of a structure costs what the first one measured did, the others
     what the last one did.
     """
-    agenda = Agenda(job, job.units())
-    events: list[tuple[float, int, UnitId | int | None]] = [(0.0, n, None) for n in range(count)]
+    parts = len(costs.parts) if count > len(job.codes) else 1
+    agenda = Agenda(job, job.units(), parts)
+    events: list[tuple[float, int, Item | None]] = [(0.0, n, None) for n in range(count)]
     source = np.random.default_rng(1)
     warm: set[tuple[int, str]] = set()
     parent = busy = tables = 0.0
@@ -132,25 +136,26 @@ def _faults(job: CampaignSpec, costs: Costs, count: int) -> tuple[float, float]:
         parent = max(parent, moment)
         if len(agenda):
             following = agenda.popleft()
-            begin, cost = parent, costs.liveness
+            kind = following.structure if isinstance(following, UnitId) else "table"
+            begin, seen = parent, (process, kind) in warm
+            warm.add((process, kind))
             if isinstance(following, UnitId):
-                known = costs.units[following.structure]
-                seen = (process, following.structure) in warm
-                cost = job.faults(following) * known[-1 if seen else 0]
+                cost = job.faults(following) * costs.units[kind][-1 if seen else 0]
                 cost += source.binomial(job.faults(following), _AUDIT) * costs.audit
-                warm.add((process, following.structure))
                 begin = max(begin, tables) if agenda.asks(following) else begin
             else:
+                once, more = max(costs.parts), min(costs.parts)
+                cost = (
+                    (more if seen else once) if parts > 1 else once + (len(costs.parts) - 1) * more
+                )
                 tables = max(tables, begin + cost)
             heapq.heappush(events, (begin + cost, process, following))
-        if item is None:
-            continue
         if isinstance(item, UnitId):
             parent += costs.stored
             busy += costs.stored
             agenda.done(item, job.faults(item) * costs.units[item.structure][-1])
-        else:
-            agenda.done(item, costs.liveness)
+        elif item is not None:
+            agenda.done(item, 0.0)
     return parent, busy / parent
 
 
@@ -174,20 +179,21 @@ def _measured(job: CampaignSpec, units: int, processes: int) -> Costs:
     before, _ = timed(lambda: golden_runs(job))
     some = [unit for unit in job.units() if unit.number < units]
     spent: dict[str, list[float]] = {}
-    starts, tables, audits = [], [], []
+    starts, parts, audits = [], [], []
     plan = Plan(FaultSpace.of(job.netlist), Schedule(job.program), job.model, job.filters)
+    count = -(-plan.schedule.cycles // part_length(job.netlist))
     stored = 0.0
     assert job.golden is not None
     with Store(job.golden.parent / "store", {"sources": "measured"}) as store:
         payload = zlib.compress(pickle.dumps(replace(job, campaign=store.campaign)), 1)
         upsets = plan.draw("weight", 0, 6, 1)
-        items: list[UnitId | int | Fault] = [*range(len(job.codes)), *upsets, *some]
+        items: list[UnitId | int | Fault] = [*range(count), *upsets, *some]
         for item, (start, cost, content) in in_processes(
             partial(work, payload), items, processes, "processes died"
         ):
             starts.append(start)
             if not isinstance(item, UnitId):
-                (tables if isinstance(item, int) else audits).append(cost)
+                (parts if isinstance(item, int) else audits).append(cost)
                 continue
             spent.setdefault(item.structure, []).append(cost / job.faults(item))
             stored += timed(lambda u=item, c=content: store.add(u, c))[0]  # type: ignore[misc]
@@ -198,13 +204,7 @@ def _measured(job: CampaignSpec, units: int, processes: int) -> Costs:
     whole = _FAULTS / sum(rows.values())
     after = few + (many - few) / 3 * (whole - 1) + reading * len(job.units()) / len(some)
     return Costs(
-        spent,
-        max(tables),
-        sum(audits) / len(audits),
-        max(starts),
-        before,
-        stored / len(some),
-        after,
+        spent, parts, sum(audits) / len(audits), max(starts), before, stored / len(some), after
     )
 
 

@@ -4,8 +4,11 @@ import pickle
 import time
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
+from holdfast.fault.analysis.liveness import LivenessParts
+from holdfast.fault.campaign.golden_runs import watched
 from holdfast.fault.campaign.unit import UnitId
 from holdfast.fault.campaign.workers import Worker
 from holdfast.fault.model.fault import Fault
@@ -23,9 +26,16 @@ def timed(what: Callable[[], Result]) -> tuple[float, Result]:
     return time.process_time() - began, result
 
 
+@cache
+def _parts_of(worker: Worker) -> LivenessParts:
+    worker.engine(0).take()
+    netlist = worker.job.netlist
+    return LivenessParts(netlist, worker.inference.lockstep, watched(netlist))
+
+
 def work(payload: bytes, item: UnitId | int | Fault) -> tuple[float, float, bytes]:
-    """Seconds of this process's start and of a unit, a liveness table or a fault by plain RTL, and
-    the unit's results.
+    """Seconds of this process's start and of a unit, a part of the first image's liveness table or
+    a fault by plain RTL, and the unit's results.
     """
     if not _worker:
         _worker.append(Worker(pickle.loads(zlib.decompress(payload))))
@@ -33,7 +43,8 @@ def work(payload: bytes, item: UnitId | int | Fault) -> tuple[float, float, byte
         _started.append(time.process_time())
     worker = _worker[0]
     if isinstance(item, int):
-        return _started[0], timed(lambda: worker.analyse(item))[0], b""
+        # Not by the worker, which takes what an earlier campaign has kept.
+        return _started[0], timed(lambda: _parts_of(worker)[item])[0], b""
     if isinstance(item, Fault):
         return _started[0], timed(lambda: worker.engine(0).plain(item))[0], b""
     cost, (content, _) = timed(lambda: worker.compute(item))
