@@ -163,10 +163,11 @@ def bench(session: nox.Session) -> None:
     schedule: what up to 64 processes would gain a campaign, from what is measured on these.
     exhaustive: every flip-flop bit in every cycle of small networks, against plain RTL;
     structures: faults in every structure of random networks and accelerators, likewise.
+    protection: what presets of protections cost and leave.
     tables: the docs' tables of measured figures; --take NAME first takes what NAME has written.
     """
     known = ("accelerator boards campaign exhaustive extras faultmodels intervals kills peer "
-             "schedule structures tables").split()  # fmt: skip
+             "protection schedule structures tables").split()  # fmt: skip
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
         print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")
