@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from holdfast.gen.config import AcceleratorConfig
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.errors.exposure import graph_work, network_work
 from holdfast.nn.graph.graph import Graph, ModelError
@@ -21,10 +20,7 @@ from holdfast.sim.compiled.build import build_compiled
 from holdfast.sim.layers import golden_run, run_layers
 from holdfast.sim.netlist.accelerator import accelerator_netlist
 from tests.random_graph import random_graph
-
-CONFIG = AcceleratorConfig(
-    rows=4, cols=4, act_depth=512, weight_depth=512, acc_depth=64, param_depth=64, program_depth=16
-)
+from tests.sim.test_cell_network import STREAMED as CONFIG
 
 
 @dataclass(kw_only=True)
