@@ -45,8 +45,8 @@ RESOLVERS: list[Callable[[GoldenInference], Resolver | None]] = [
     lambda it: it.memories,
     lambda it: it.liveness,
     lambda it: _unchecked(it, RequantizerAnalysis(it.layers, it.session.netlist.held)),
-    lambda it: EndingResolver.of(it.session),
     lambda it: _unchecked(it, SettingsAnalysis(it.layers, it.session.netlist.held)),
+    lambda it: EndingResolver.of(it.session),
     lambda it: LockstepResolver(it.session, it.memories),
 ]
 """Make resolvers of an inference; one that makes None is left out."""

@@ -95,6 +95,9 @@ class ControlRun:
         end = self._lockstep.inject(fault, limit)
         if end.kind == "hang" and end.cycle >= limit:
             return ControlEnd(0, end.cycle)
+        if end.kind == "equal" and self._lockstep.golden.cycles + end.shift > limit:
+            # It does what the golden run does, but so late that it does not end in time.
+            return ControlEnd(0, limit)
         if end.kind != "ended":
             return None
         told = self._told()

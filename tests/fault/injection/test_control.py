@@ -39,6 +39,15 @@ def test_bad_endings_are_those_of_the_accelerator(session, control):
     assert not found["told", True, False] and not found["silent", True, True], found
 
 
+def test_a_run_that_goes_on_as_the_golden_one_may_be_too_late(session, control):
+    """More kernel rows take 2,400 cycles: what is left of the golden run does not fit the limit."""
+    fault = Fault.parse("c42/feeder__kernel_row[1]")
+    ends = session.plain(fault).cycles
+    assert ends > session.golden.cycles + 2000
+    assert control.ending(fault, ends - 1) == (0, ends - 1)
+    assert control.ending(fault, ends) is None
+
+
 def test_what_is_no_control_is_not_decided(session, control):
     for name in ("array__pe_0_0__weight", "axi__fsm_state", "lanes__bias_0"):
         assert control.ending(Fault((Site(name, None, 0),), 100), session.limit) is None
