@@ -14,20 +14,21 @@ so many cycles before: from equal states on, both do the same.
 """
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import fields, replace
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
-from holdfast.sim.compiled.build import processor
 from holdfast.sim.compiled.model import CompiledModel, Native
-from holdfast.sim.verilate import cached, compile_sources, link, tool_versions
 
+from .native import native_library
 from .trace import Differences, RunEnd, Trace
+
+__all__ = []
+
 
 FREE = (Role.COUNTER, Role.GUARD_COUNTER)
 """Registers that influence nothing but what the host reads; a test flips every bit of them."""
@@ -336,11 +337,17 @@ class LockstepRun:
 
     def differing(self, state: NDArray[np.uint8], other: NDArray[np.uint8]) -> list[str]:
         """Registers that differ between two packed states."""
-        return [
-            flip_flop.name
-            for flip_flop in self.model.netlist.flip_flops
-            if self.value(state, flip_flop.name) != self.value(other, flip_flop.name)
-        ]
+        wrong = np.unique(self._owners[np.flatnonzero(state != other)])
+        return [self.model.netlist.flip_flops[number].name for number in wrong if number >= 0]
+
+    @cached_property
+    def _owners(self) -> NDArray[np.int64]:
+        """The number of the register that each byte of a packed state is of; -1: of none."""
+        owners = np.full(self.state_bytes, -1)
+        for number, flip_flop in enumerate(self.model.netlist.flip_flops):
+            start = self._packed[flip_flop.name]
+            owners[start : start + self._places[flip_flop.name].element] = number
+        return owners
 
     def memory(self, name: str, cycle: int = 0) -> NDArray[np.uint64]:
         """Returns a memory of words of at most 64 bits, at cycle 0 of the golden run."""
@@ -348,27 +355,6 @@ class LockstepRun:
         start = self._packed[name]
         data = self.golden.begin[start : start + place.element * place.count]
         return np.ascontiguousarray(data).view(f"<u{place.element}").astype(np.uint64)
-
-
-def native_library(name: str, declare: Callable[[ctypes.CDLL], None]) -> ctypes.CDLL:
-    """Compiles ``<name>.cpp`` beside this file on first use, and loads it."""
-    source = Path(__file__).with_name(f"{name}.cpp")
-    flags = ["-O3", "-std=gnu++20", "-fPIC", "-march=native", "-Wall"]
-
-    def make(folder: Path) -> None:
-        copy = folder / source.name
-        copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-        link(compile_sources([copy], folder, flags), folder / "library.so", ["-shared"])
-
-    path = (
-        cached(
-            name, [source.read_text(encoding="utf-8"), *flags, *tool_versions(), processor()], make
-        )
-        / "library.so"
-    )
-    library = ctypes.CDLL(str(path))
-    declare(library)
-    return library
 
 
 def _declare(library: ctypes.CDLL) -> None:

@@ -24,10 +24,9 @@ from holdfast.sim.compiled.many import MACHINES, build_many
 from holdfast.sim.compiled.nodes import BLOCK, Layout
 from holdfast.sim.netlist.netlist import Netlist
 
-from .lockstep import LockstepRun, native_library
+from .lockstep import LockstepRun
+from .native import native_library
 from .trace import RunEnd, Trace
-
-__all__ = ["ManyEnd", "ManyRuns"]
 
 _FASTEST = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 """What a processor needs so that many machines are faster than one after the other."""
