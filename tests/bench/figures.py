@@ -335,6 +335,28 @@ def _taken_shipped() -> Figures:
     return {n: {key: p[key] for key in ("accuracy", "agreement")} for n, p in found.items()}
 
 
+def protection(content: Figures) -> Lines:
+    """What presets of protections cost, and which bits they leave sensitive."""
+    lines = [["preset", "look-up tables", "flip-flops", "block memories", "cycles",
+              "faults that changed the class unseen", "sensitive bits", "at least as many times fewer",
+              "wrong outputs, bits", "stops, bits"]]  # fmt: skip
+    for preset, part in content.items():
+        none = content["none"]
+        cost = [f"{part[name]:,}" + (f" (+{100 * part[f'{name}_overhead']:.1f} %)"
+                if f"{name}_overhead" in part else "") for name in ("lut", "ff")]  # fmt: skip
+        bits = part["sensitive_bits"]
+        fewer = part.get("reduction", {}).get("undetected_sdc1", {}).get("low")
+        lines.append([
+            f"`{preset}`", *cost, f"+{part['bram'] - none['bram']}",
+            f"+{100 * part.get('cycles_overhead', 0):.2f} %",
+            f"{part['undetected_sdc1']} of {part['faults'] * part['images']:,}",
+            "{value:,.0f} ({low:,.0f} to {high:,.0f})".format(**bits["undetected_sdc1"]),
+            "-" if fewer is None else f"{fewer:,.1f}",
+            f"{bits['undetected_wrong']['value']:,.0f}", f"{bits['due']['value']:,.0f}",
+        ])  # fmt: skip
+    return lines
+
+
 TAKEN: dict[str, Callable[[], Any]] = {
     "campaign": lambda: _json("build/bench/campaign.json"),
     "extras": lambda: _json("build/bench/extras.json"),
@@ -344,6 +366,7 @@ TAKEN: dict[str, Callable[[], Any]] = {
     "guard_boards": lambda: _json("build/bench/boards.json"),
     "intervals": _taken_intervals,
     "peer": _taken_peer,
+    "protection": lambda: _json("build/bench/protection.json"),
     "ptq": _taken_ptq,
     "shipped": _taken_shipped,
 }

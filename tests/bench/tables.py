@@ -49,6 +49,7 @@ TABLES = {
     "clean": Table("docs/researcher.md"),
     "campaign": Table("docs/researcher.md", figures.campaign),
     "peer": Table("docs/peers.md", figures.peer),
+    "protection": Table("docs/protection.md", figures.protection),
     "boards": Table("docs/boards.md"),
     "guard_area": Table("docs/boards.md", figures.guard_area, "guard_boards"),
     "guard_clock": Table("docs/boards.md", figures.guard_clock, "guard_boards"),
