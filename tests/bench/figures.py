@@ -338,7 +338,7 @@ def _taken_shipped() -> Figures:
 def protection(content: Figures) -> Lines:
     """What presets of protections cost, and which bits they leave sensitive."""
     lines = [["preset", "look-up tables", "flip-flops", "block memories", "cycles",
-              "faults that changed the class unseen", "sensitive bits", "at least as many times fewer",
+              "faults that changed the class unseen", "sensitive bits", "times fewer, at least",
               "wrong outputs, bits", "stops, bits"]]  # fmt: skip
     for preset, part in content.items():
         none = content["none"]
