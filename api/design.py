@@ -44,6 +44,8 @@ class Accelerator:
     guard : bool or str
         The range guard: False, True for the strongest that the hardware has, or the name of a
         setting, such as ``zero``.
+    protection : str or None
+        A preset of protections: ``none``, ``light``, ``balanced``, ``strong``; None: the file's.
     config : Path, str or None
         A TOML file that says everything of the hardware, instead of rows and columns.
     """
@@ -52,6 +54,7 @@ class Accelerator:
     cols: int | None = None
     guard: bool | str = False
     config: str | Path | None = None
+    protection: str | None = None
 
     def hardware(self, network: "Graph") -> AcceleratorConfig:
         """Returns the configuration of the hardware for a network.
@@ -65,7 +68,8 @@ class Accelerator:
             from holdfast.nn.compiler.configuration import configuration
             from holdfast.nn.graph.graph import Graph
         check_kind(Graph, "what load() returns", network=network)
-        return configuration(network, path_of("config", self.config), self.rows, self.cols)
+        path = path_of("config", self.config)
+        return configuration(network, path, self.rows, self.cols, self.protection)
 
     def guard_setting(self, config: AcceleratorConfig) -> str:
         """Returns the name of the guard's setting on this hardware.

@@ -55,6 +55,7 @@ def campaign(
     config: shared.Config = None,
     rows: shared.Rows = None,
     cols: shared.Cols = None,
+    protection: shared.Protection = None,
     images: given.Images = 1,
     data: shared.Data = None,
     guard: shared.Guard = "off",
@@ -94,7 +95,7 @@ def campaign(
     options.check_choice(METRICS, **{"--metric": metric})
     shortcuts = Shortcuts(cycles, requantize)
     graph = load_network(network)
-    chosen = configuration(graph, config, rows, cols)
+    chosen = configuration(graph, config, rows, cols, protection)
     guards = _guards(guard, comparison, stop_at)
     filters = Filters(
         options.words(structures), options.words(layers), options.words(phases), pattern,

@@ -65,6 +65,7 @@ def simulate(
     config: shared.Config = None,
     rows: shared.Rows = None,
     cols: shared.Cols = None,
+    protection: shared.Protection = None,
     images: shared.Images = 1,
     faults: Annotated[
         int,
@@ -103,7 +104,7 @@ def simulate(
     began = time.monotonic()
     _check_engine(engine, stall, waves, replay)
     graph = load_network(network)
-    chosen = configuration(graph, config, rows, cols)
+    chosen = configuration(graph, config, rows, cols, protection)
     setting = named_guard(guard, chosen)
     if pair and setting == GUARD_OFF:
         raise HoldfastError("--paired compares the guard off and on; here it is off.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from holdfast.base.options import LAST_SEED, number, path, text, whole
+from holdfast.gen.protection.presets import PRESETS
 from holdfast.nn.data.choice import MOST_IMAGES
 from holdfast.nn.graph.guard_modes import GUARDS
 
@@ -21,6 +22,9 @@ Network = Annotated[
 ]
 Config = Annotated[Path | None, path("Accelerator configuration, TOML.", panel=SETUP)]
 Rows = Annotated[int | None, whole(1, 16, "Array rows (default 8).", panel=SETUP)]
+Protection = Annotated[
+    str | None, text(f"Preset of protections: {', '.join(PRESETS)}.", panel=SETUP)
+]
 Cols = Annotated[int | None, whole(1, 16, "Array columns (default 8).", panel=SETUP)]
 Guard = Annotated[str, text(f"{_MODES}.", panel=SETUP)]
 DesignsGuard = Annotated[

@@ -45,12 +45,7 @@ def chosen(table: Mapping[str, Any], what: str) -> tuple[str, ...]:
     HoldfastError
         There is no such preset, unit or mechanism.
     """
-    preset = table.get("preset", NONE)
-    if preset not in [*PRESETS]:
-        raise HoldfastError(
-            f"{what}: preset must be one of {', '.join(PRESETS)}, not {shown(preset)}."
-        )
-    members = list(PRESETS[preset])
+    members = list(named_preset(table.get("preset", NONE)))
     for unit, mechanism in table.items():
         if unit == "preset":
             continue
@@ -68,6 +63,13 @@ def chosen(table: Mapping[str, Any], what: str) -> tuple[str, ...]:
             members.append(known[mechanism])
     order = [name for known in UNITS.values() for name in known.values()]
     return tuple(sorted(members, key=order.index))
+
+
+def named_preset(name: Any) -> tuple[str, ...]:
+    """Returns a preset's protections; HoldfastError if there is none of that name."""
+    if name not in [*PRESETS]:
+        raise HoldfastError(f"protection must be one of {', '.join(PRESETS)}, not {shown(name)}.")
+    return PRESETS[name]
 
 
 def preset_of(protections: tuple[str, ...]) -> str | None:

@@ -4,12 +4,17 @@ from pathlib import Path
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
-from holdfast.gen.configuration_file import read_configuration
+from holdfast.gen.configuration_file import checked, read_configuration
+from holdfast.gen.protection.presets import named_preset
 from holdfast.nn.graph.graph import Graph
 
 
 def configuration(
-    graph: Graph, path: Path | None, rows: int | None, cols: int | None
+    graph: Graph,
+    path: Path | None,
+    rows: int | None,
+    cols: int | None,
+    protection: str | None = None,
 ) -> AcceleratorConfig:
     """Returns a file's configuration, or the default one with the network's widths.
 
@@ -19,6 +24,8 @@ def configuration(
         A TOML file.
     rows, cols : int or None
         Size of the array, 8 by default; not with a file.
+    protection : str or None
+        A preset of `gen.protection.presets`, instead of the file's protections.
 
     Raises
     ------
@@ -30,9 +37,9 @@ def configuration(
             raise HoldfastError(
                 "the configuration already says rows and cols; give one or the other."
             )
-        return read_configuration(path)
+        return _protected(read_configuration(path), protection)
     need = max(graph.accumulator_bits(node) for node in graph.weighted())
-    return AcceleratorConfig(
+    chosen = AcceleratorConfig(
         rows=8 if rows is None else rows,
         cols=8 if cols is None else cols,
         act_bits=graph.act_bits,
@@ -41,3 +48,10 @@ def configuration(
         rounding=graph.rounding,
         acc_bits=max(24, need),
     )
+    return _protected(chosen, protection)
+
+
+def _protected(config: AcceleratorConfig, preset: str | None) -> AcceleratorConfig:
+    if preset is None:
+        return config
+    return checked(config.with_(protections=named_preset(preset)))

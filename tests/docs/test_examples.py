@@ -16,7 +16,7 @@ import noxfile  # noqa: F401 (registers the sessions)
 from holdfast.cli import app
 from holdfast.explore.study import Study
 from holdfast.fault.results.environment import Environment
-from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.configuration_file import read_configuration
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -125,6 +125,8 @@ def test_blocks_of_code(page, language, block, results, tmp_path, capsys):
             place.write_text(block)
             assert Environment.read(place).source
         else:
-            AcceleratorConfig(**content)
+            chip = tmp_path / "chip.toml"
+            chip.write_text(block)
+            assert read_configuration(chip).values
     else:
         assert not language, f"nothing runs {language}"

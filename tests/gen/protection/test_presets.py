@@ -47,11 +47,11 @@ def test_units_differ_from_the_preset():
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ('preset = "all"', "preset must be one of none, light, balanced, strong, not 'all'."),
+        ('preset = "all"', "protection must be one of none, light, balanced, strong, not 'all'."),
         ("preset = 3", "not 3."),
         ('memory = "parity"', "has an unknown unit 'memory'; known are program, parameters, "),
         ('weights = "secded"', "weights can have none, parity, not 'secded'."),
-        ("preset = []", r"preset must be one of .*, not \[\]."),
+        ("preset = []", r"protection must be one of .*, not \[\]."),
         ("weights = []", r"weights can have none, parity, not \[\]."),
     ],
 )

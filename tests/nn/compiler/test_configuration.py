@@ -4,6 +4,7 @@ import pytest
 
 from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
+from holdfast.gen.protection.presets import PRESETS
 from holdfast.nn.compiler.compiler import compile_graph
 from holdfast.nn.compiler.configuration import configuration
 from tests.fault.tiny import CONFIG, graph
@@ -29,3 +30,13 @@ def test_a_file_says_all(tmp_path):
     for size in ((2, None), (None, 2)):
         with pytest.raises(HoldfastError, match="the configuration already says rows and cols"):
             configuration(graph(), tmp_path / "a.toml", *size)
+
+
+def test_a_preset_takes_the_place_of_protections(tmp_path):
+    assert configuration(graph(), None, 2, 2, "light").protections == PRESETS["light"]
+    strong = CONFIG.with_(protections=PRESETS["strong"])
+    (tmp_path / "a.toml").write_text(strong.to_toml())
+    assert configuration(graph(), tmp_path / "a.toml", None, None) == strong
+    assert configuration(graph(), tmp_path / "a.toml", None, None, "none") == CONFIG
+    with pytest.raises(HoldfastError, match=r"^protection must be one of none, .*, not 'most'\.$"):
+        configuration(graph(), None, None, None, "most")
