@@ -338,20 +338,20 @@ def _taken_shipped() -> Figures:
 def protection(content: Figures) -> Lines:
     """What presets of protections cost, and which bits they leave sensitive."""
     lines = [["preset", "look-up tables", "flip-flops", "block memories", "cycles",
-              "faults that changed the class unseen", "sensitive bits", "times fewer, at least",
+              "faults that changed the class unseen", "sensitive bits", "times fewer",
               "wrong outputs, bits", "stops, bits"]]  # fmt: skip
     for preset, part in content.items():
         none = content["none"]
         cost = [f"{part[name]:,}" + (f" (+{100 * part[f'{name}_overhead']:.1f} %)"
                 if f"{name}_overhead" in part else "") for name in ("lut", "ff")]  # fmt: skip
         bits = part["sensitive_bits"]
-        fewer = part.get("reduction", {}).get("undetected_sdc1", {}).get("low")
+        fewer = part.get("reduction", {}).get("undetected_sdc1")
         lines.append([
             f"`{preset}`", *cost, f"+{part['bram'] - none['bram']}",
             f"+{100 * part.get('cycles_overhead', 0):.2f} %",
             f"{part['undetected_sdc1']} of {part['faults'] * part['images']:,}",
             "{value:,.0f} ({low:,.0f} to {high:,.0f})".format(**bits["undetected_sdc1"]),
-            "-" if fewer is None else f"{fewer:,.1f}",
+            "-" if fewer is None else f"{fewer['value']:,.0f} (at least {fewer['low']:.1f})",
             f"{bits['undetected_wrong']['value']:,.0f}", f"{bits['due']['value']:,.0f}",
         ])  # fmt: skip
     return lines
