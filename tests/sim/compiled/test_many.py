@@ -13,7 +13,6 @@ from holdfast.sim.compiled.many import MACHINES, build_many
 from holdfast.sim.compiled.model import CompiledModel
 from holdfast.sim.compiled.nodes import Layout
 from holdfast.sim.netlist.netlist import Netlist
-from tests.sim.small import Small
 
 
 class Mixed(wiring.Component):
@@ -154,8 +153,3 @@ def test_each_machine_does_what_one_alone_does(netlist):
                 found = machines.memory(model, store.name, number)
                 assert np.array_equal(found, model.read_memory(store.name)), (cycle, store.name)
     assert seen == {0, 1}
-
-
-def test_a_write_of_parts_of_a_word_is_refused():
-    with pytest.raises(NotImplementedError, match="parts of a word"):
-        build_many(Netlist.of(Small(), "small"), "q")
