@@ -23,8 +23,10 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar, "_SHARED", tmp_path / "absent")
     monkeypatch.setattr(POOL, in_this_process)
     # All that is compiled lies with that of other tests.
+    shared = cache_folder("cache").resolve()
+    shared.mkdir(parents=True, exist_ok=True)
     (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "cache").symlink_to(cache_folder("cache").resolve())
+    (tmp_path / "build" / "cache").symlink_to(shared)
     monkeypatch.delenv("HOLDFAST_CACHE", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
