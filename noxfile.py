@@ -155,6 +155,12 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def prove(session: nox.Session) -> None:
+    """Proves what the protections find, for every single upset in every cycle."""
+    python(session, "-m", "holdfast.sim.proof")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels;
     campaign: faults per second; kills: a campaign killed again and again.

@@ -1,0 +1,1 @@
+"""Proves what protections find, for every upset and every state, with the solver of Yosys."""
