@@ -34,7 +34,8 @@ def test_every_bit_of_the_netlist_is_in_one_structure(config):
 
 def test_structures_hold_what_they_say():
     space = FaultSpace.of(netlist())
-    assert space.structures == STRUCTURES
+    # Nothing is protected here.
+    assert space.structures == tuple(name for name in STRUCTURES if name != "check")
     assert space.bits("activation_memory") == 2 * 2 * 8 * (128 + 1)
     # Each lane has an address register of its own.
     assert space.bits("weight_memory") == 2 * (8 * (512 + 1) + 9)

@@ -196,7 +196,7 @@ def test_a_part_of_the_sum_requantized_alone(bench, cycles, part):
     [
         (("first-mac", "sum"), {"structures": ("skew",)}, "not structure 'skew'; possible are pe_"),
         (("all", "slice"), {"layers": ("logits",)}, "not layer 'logits'; possible are a, b, d."),
-        (("first-mac", "sum"), {"phases": ("drain",)}, "says itself when, without --phases"),
+        (("first-mac", "sum"), {"phases": ("drain",)}, "have phases of their own: name none"),
         (("all", "slice"), {"pattern": "^weight$"}, "no register or memory is left"),
     ],
 )
