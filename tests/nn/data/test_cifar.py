@@ -327,7 +327,7 @@ def test_missing_batch(tmp_path, images):
 
 def test_no_data_at_all():
     assert find_data() is None
-    with pytest.raises(HoldfastError, match="^no CIFAR-10 data: name their folder"):
+    with pytest.raises(HoldfastError, match=r"^no CIFAR-10 data: name their folder"):
         load_cifar10()
 
 
