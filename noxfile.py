@@ -97,6 +97,7 @@ COMMANDS = {
     "recommends.",
     "calibrate": "Fits a fault model for networks to a campaign, and predicts with it.",
     "generate": "Writes the Verilog of the reference configurations to rtl/.",
+    "prove": "Proves what the protections find, for every single upset in every cycle.",
     "bitstream": "Makes a board's bitstream, or its Vivado project.",
     "train": "Trains, quantizes and lowers a network.",
     "ptq": "Accuracy after quantization without training, in every way.",
@@ -152,12 +153,6 @@ def docs(session: nox.Session) -> None:
     """Builds the documentation's site in build/site."""
     python(session, "-m", "mkdocs", "build", "--strict", "--quiet")
     session.log("open build/site/index.html")
-
-
-@nox.session
-def prove(session: nox.Session) -> None:
-    """Proves what the protections find, for every single upset in every cycle."""
-    python(session, "-m", "holdfast.sim.proof")
 
 
 @nox.session

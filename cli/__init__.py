@@ -51,6 +51,9 @@ COMMANDS = {
     "train": Command("nn.training.train", _NETWORKS, "Train, quantize and lower a network."),
     "ptq": Command("nn.training.ptq", _NETWORKS, "Quantize without training, in every way."),
     "ftt": Command("nn.training.ftt", _NETWORKS, "Compare fault-tolerant with clean training."),
+    "prove": Command(
+        "sim.proof.__main__", _HARDWARE, "Prove what the protections find, by induction."
+    ),
     "generate": Command("gen.__main__", _HARDWARE, "Write the Verilog of an accelerator."),
     "bitstream": Command("constraints.__main__", _HARDWARE, "Make a board's bitstream."),
     "run": Command("constraints.client", _HARDWARE, "Run a network on a board."),

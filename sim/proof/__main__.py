@@ -1,12 +1,13 @@
 """``python -m holdfast.sim.proof``: proves what protections find, and prints a table."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
 from holdfast.base.command import run
+from holdfast.base.console import console
+from holdfast.base.files import make_folder, write_json
 from holdfast.gen.config import AcceleratorConfig
 
 from .lemmas import LEMMAS
@@ -27,7 +28,7 @@ _REFUTED = 1
 def main() -> int:
     """Prove what each protection finds, for every single upset in every cycle."""
     rows = []
-    print("| protection | property | array | method | seconds |\n|---|---|---|---|---|")
+    console.print("| protection | property | array | method | seconds |\n|---|---|---|---|---|")
     for name, lemmas in LEMMAS.items():
         for lemma in lemmas:
             for config in CONFIGURATIONS:
@@ -37,9 +38,11 @@ def main() -> int:
                     {"protection": name, "property": lemma.claim, "array": array} | asdict(verdict)
                 )
                 method = verdict.method if verdict.proven else f"refuted: {verdict.sentence}"
-                print(f"| `{name}` | {lemma.claim} | {array} | {method} | {verdict.seconds:.1f} |")
-    SUMMARY.parent.mkdir(parents=True, exist_ok=True)
-    SUMMARY.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+                console.print(
+                    f"| `{name}` | {lemma.claim} | {array} | {method} | {verdict.seconds:.1f} |"
+                )
+    make_folder(SUMMARY.parent)
+    write_json(SUMMARY, rows)
     return 0 if all(row["proven"] for row in rows) else _REFUTED
 
 
