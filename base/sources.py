@@ -15,7 +15,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 _NAME = __name__.partition(".")[0]
-_BESIDE = ("*.cpp", "*.html", "*.js")
+_BESIDE = ("*.cpp", "*.hpp", "*.html", "*.js")
 
 
 @cache

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <vector>
 
+#include "golden.hpp"
+
 namespace {
 
 struct Range {
@@ -21,9 +23,7 @@ struct Flip {
     uint64_t mask;
 };
 
-constexpr uint32_t none = UINT32_MAX;
-
-struct Golden {
+struct Recorded {
     std::vector<uint8_t> states;       // registers at every boundary
     std::vector<uint64_t> first;       // first change of every boundary, and the end
     std::vector<uint32_t> words;       // changed words of the packed memories since the one before
@@ -34,7 +34,7 @@ struct Golden {
 
 enum Kind : uint64_t { equal = 0, ended = 1, hang = 2, paused = 3 };
 
-struct Lockstep {
+struct Lockstep : GoldenRun {
     void* model;
     uint8_t* root;
     void (*step)(void*, uint64_t);
@@ -45,27 +45,16 @@ struct Lockstep {
     uint64_t index_at, interrupt_at;
     std::vector<uint64_t> guards;
 
-    // The golden run, owned by the caller after recording.
-    uint64_t boundaries, cycles, descriptors;
-    const uint64_t* moments;
-    const uint8_t* empty;  // whether the pipeline is, at every boundary
-    const uint8_t* states;
-    const uint64_t* first;
-    const uint32_t* words;
-    const uint32_t* values;
-    const uint32_t* counts;
-    const uint64_t* indices;
     std::vector<uint8_t> begin;   // packed memories at boundary 0
     std::vector<uint8_t> image;   // packed memories at boundary `at`
     uint64_t at = 0;
-    std::vector<uint32_t> boundary_at;  // by cycle; none where there is no boundary
 
     // The run under way.
     uint64_t now = 0;
     int64_t shift = 0;
     uint32_t index = 0;
     std::vector<uint8_t> before, present;
-    Golden recorded;
+    Recorded recorded;
 };
 
 struct Fault {
@@ -133,7 +122,7 @@ void move(Lockstep* f, uint64_t boundary) {
     }
     const uint64_t end = f->first[boundary + 1];
     for (uint64_t i = f->first[f->at + 1]; i < end; ++i) {
-        std::memcpy(f->image.data() + 4 * uint64_t(f->words[i]), f->values + i, 4);
+        std::memcpy(f->image.data() + 4 * uint64_t(f->changed[i]), f->values + i, 4);
     }
     f->at = boundary;
 }
@@ -145,8 +134,8 @@ uint64_t compare(Lockstep* f, uint64_t boundary, uint32_t* differing, uint32_t* 
     const uint64_t from = f->first[f->at + 1], end = f->first[boundary + 1];
     undo.reserve(end - from);
     for (uint64_t i = from; i < end; ++i) {
-        uint8_t* place = f->image.data() + 4 * uint64_t(f->words[i]);
-        undo.emplace_back(f->words[i], word32(place));
+        uint8_t* place = f->image.data() + 4 * uint64_t(f->changed[i]);
+        undo.emplace_back(f->changed[i], word32(place));
         std::memcpy(place, f->values + i, 4);
     }
     uint64_t count = 0;
@@ -222,8 +211,8 @@ void lockstep_delete(Lockstep* f) { delete f; }
 // Runs the model from its present state, cycle 0, until the interrupt; returns its cycle, or 0.
 // Boundaries are at some cycles, in order, and at the interrupt.
 uint64_t lockstep_record(Lockstep* f, uint64_t limit, const uint64_t* moments, uint64_t count) {
-    Golden& g = f->recorded;
-    g = Golden();
+    Recorded& g = f->recorded;
+    g = Recorded();
     std::vector<uint8_t> last(f->memory_size), next(f->memory_size);
     pack(f, f->memories, last.data());
     f->begin = last;
@@ -278,7 +267,7 @@ void lockstep_sizes(const Lockstep* f, uint64_t* sizes) {
 
 void lockstep_take(Lockstep* f, uint8_t* states, uint64_t* first, uint32_t* words, uint32_t* values,
                    uint32_t* counts, uint64_t* indices, uint8_t* begin) {
-    Golden& g = f->recorded;
+    Recorded& g = f->recorded;
     auto take = [](const auto& from, auto* to) {
         if (!from.empty()) std::memcpy(to, from.data(), from.size() * sizeof(from[0]));
     };
@@ -289,29 +278,14 @@ void lockstep_take(Lockstep* f, uint8_t* states, uint64_t* first, uint32_t* word
     take(g.counts, counts);
     take(g.indices, indices);
     take(f->begin, begin);
-    g = Golden();
+    g = Recorded();
 }
 
-void lockstep_golden(Lockstep* f, uint64_t boundaries, uint64_t cycles, uint64_t descriptors,
-                     const uint64_t* moments, const uint8_t* empty, const uint8_t* states,
-                     const uint64_t* first, const uint32_t* words, const uint32_t* values,
-                     const uint32_t* counts, const uint64_t* indices, const uint8_t* begin) {
-    f->boundaries = boundaries;
-    f->cycles = cycles;
-    f->descriptors = descriptors;
-    f->moments = moments;
-    f->empty = empty;
-    f->states = states;
-    f->first = first;
-    f->words = words;
-    f->values = values;
-    f->counts = counts;
-    f->indices = indices;
-    f->begin.assign(begin, begin + f->memory_size);
+void lockstep_golden(Lockstep* f, const GoldenArrays* arrays) {
+    f->take(*arrays);
+    f->begin.assign(arrays->memories, arrays->memories + f->memory_size);
     f->image = f->begin;
     f->at = 0;
-    f->boundary_at.assign(cycles + 1, none);
-    for (uint64_t b = 0; b < boundaries; ++b) f->boundary_at[moments[b]] = uint32_t(b);
 }
 
 // Puts the model into the golden state at a boundary.
@@ -370,14 +344,11 @@ void lockstep_run(Lockstep* f, const Flip* flips, uint64_t count, const Fault* f
         }
         const int64_t then = int64_t(f->now) - f->shift;
         if (reply->detected == UINT64_MAX) {
-            const uint64_t last = f->cycles;
-            const uint64_t moment = then < 0 ? 0 : uint64_t(then) > last ? last : uint64_t(then);
-            if (counted(f) > f->counts[moment]) reply->detected = f->now;
+            if (counted(f) > f->counted(then)) reply->detected = f->now;
         }
-        if (!disturbed && fault->sync && f->now >= fault->earliest && then >= 0 &&
-            uint64_t(then) < f->cycles && f->boundary_at[then] != none &&
-            f->boundary_at[then] >= f->at) {
-            const uint64_t boundary = f->boundary_at[then];
+        const uint32_t boundary = f->boundary(then);
+        if (!disturbed && fault->sync && f->now >= fault->earliest && boundary != none &&
+            boundary >= f->at) {
             const uint8_t* state = f->states + boundary * f->state_size;
             if (same(f, f->live, state) && (f->empty[boundary] || same(f, f->stale, state))) {
                 reply->kind = equal;
@@ -413,10 +384,7 @@ void lockstep_run(Lockstep* f, const Flip* flips, uint64_t count, const Fault* f
         if (f->now < until) apply(f, flips, count, fault->mode);
         const uint32_t current = word16(f->root + f->index_at);
         if (current != f->index) {
-            // A layer begins: from here on the run may be late, or early, by a fixed time.
-            if (current == f->index + 1 && current - 1 < f->descriptors) {
-                f->shift = int64_t(f->now) - int64_t(f->indices[current - 1]);
-            }
+            f->begins(current, f->index, f->now, f->shift);
             f->index = current;
         }
     }

@@ -24,7 +24,7 @@ from holdfast.fault.model.fault import Fault
 from holdfast.gen.roles import Role
 from holdfast.sim.compiled.model import CompiledModel, Native
 
-from .native import native_library
+from .native import GoldenArrays, native_library
 from .trace import Differences, RunEnd, Trace
 
 __all__ = []
@@ -184,10 +184,7 @@ class LockstepRun:
     @golden.setter
     def golden(self, trace: Trace) -> None:
         self._trace = trace
-        self._library.lockstep_golden(
-            self._handle, len(trace.states), trace.cycles, len(trace.indices),
-            *(_pointer(getattr(trace, field.name)) for field in fields(trace)),
-        )  # fmt: skip
+        self._library.lockstep_golden(self._handle, ctypes.byref(GoldenArrays.of(trace)))
 
     def load(self, cycle: int) -> None:
         """Puts the model into the golden state of a cycle."""
@@ -365,7 +362,7 @@ def _declare(library: ctypes.CDLL) -> None:
         ("record", number, [pointer, number, pointer, number]),
         ("sizes", None, [pointer, pointer]),
         ("take", None, [pointer] * 8),
-        ("golden", None, [pointer] + [number] * 3 + [pointer] * 9),
+        ("golden", None, [pointer, pointer]),
         ("load", None, [pointer, number]),
         ("put", None, [pointer, number, pointer, number, ctypes.c_int64]),
         ("advance", None, [pointer, number]),

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <vector>
 
+#include "golden.hpp"
+
 namespace {
 
 struct Item {
@@ -25,7 +27,6 @@ struct Fault {
     uint64_t size;      // of the item
 };
 
-constexpr uint32_t none = UINT32_MAX;
 constexpr uint64_t never = UINT64_MAX;
 enum Kind : uint64_t { equal = 0, ended = 1, hang = 2, unfinished = 3 };
 
@@ -52,34 +53,24 @@ struct Machine {
     std::vector<uint8_t> before;
 };
 
-struct Many {
+struct Many : GoldenRun {
     uint64_t machines, size, stride, block;  // bytes of memories, with what was written, of a block
     void (*step)(const uint8_t*, uint8_t*, const uint8_t*, uint8_t*);
     void (*interrupt)(const uint8_t*, const uint8_t*, uint8_t*);
     std::vector<Item> live, stale, free, inputs;
-    std::vector<Range> memories;
+    std::vector<Range> ranges;
     uint64_t state_size, memory_size;
     Item index;
     std::vector<Item> guards;
     uint8_t *state, *next, *ports, *words, *shadows;
     std::vector<Machine> all;
 
-    uint64_t boundaries = 0, cycles = 0, descriptors = 0;
-    const uint64_t* moments;
-    const uint8_t* empty;
-    const uint8_t* states;
-    const uint64_t* first;
-    const uint32_t* changed;
-    const uint32_t* values;
-    const uint32_t* counts;
-    const uint64_t* indices;
     std::vector<uint32_t> places;             // of every word of the packed memories
     std::vector<uint32_t> blocks;             // that change at each boundary
     std::vector<uint64_t> first_block;
     std::vector<uint8_t> begin, image;        // golden memories at boundaries 0 and `at`
     uint64_t at = 0;
     std::vector<uint8_t> marked;              // blocks
-    std::vector<uint32_t> boundary_at;
 
     std::vector<uint32_t> differing, golden, faulty;
     std::vector<uint8_t> saved;
@@ -191,7 +182,7 @@ void compare(Many* f, uint64_t number, uint64_t boundary, Reply& reply) {
     m.golden = boundary;
     mark(f, number, m.from, boundary);
     reply.first = f->differing.size();
-    for (const Range& r : f->memories) {
+    for (const Range& r : f->ranges) {
         const uint8_t *a = words + r.at, *b = shadow + r.at;
         for (uint64_t block = 0; block < r.size; block += f->block) {
             const uint64_t size = std::min(f->block, r.size - block);
@@ -221,7 +212,7 @@ void save(Many* f, uint64_t number, Reply& reply) {
     for (const auto* part : {&f->live, &f->stale, &f->free}) pack(*part, f->state, number, to);
     pack(f->inputs, f->ports, number, to);
     const uint8_t* words = f->words + number * f->stride;
-    for (const Range& r : f->memories) {
+    for (const Range& r : f->ranges) {
         std::memcpy(to + f->state_size + r.packed, words + r.at, r.size);
     }
 }
@@ -243,13 +234,10 @@ bool check(Many* f, uint64_t number, bool interrupt, uint64_t limit, Reply* repl
     if (interrupt && m.now) return finish(f, number, ended, replies, f->boundaries - 1);
     const int64_t then = int64_t(m.now) - m.shift;
     if (m.detected == never) {
-        const uint64_t last = f->cycles;
-        const uint64_t moment = then < 0 ? 0 : uint64_t(then) > last ? last : uint64_t(then);
-        if (counted(f, number) > f->counts[moment]) m.detected = m.now;
+        if (counted(f, number) > f->counted(then)) m.detected = m.now;
     }
-    if (then >= 0 && uint64_t(then) < f->cycles && f->boundary_at[then] != none &&
-        f->boundary_at[then] >= m.from) {
-        const uint64_t boundary = f->boundary_at[then];
+    const uint32_t boundary = f->boundary(then);
+    if (boundary != none && boundary >= m.from) {
         const uint8_t* state = f->states + boundary * f->state_size;
         if (same(f->live, f->state, number, state) &&
             (f->empty[boundary] || same(f->stale, f->state, number, state))) {
@@ -304,9 +292,9 @@ Many* many_new(void (*step)(const uint8_t*, uint8_t*, const uint8_t*, uint8_t*),
         items += counts[part];
     }
     f->index = *items;
-    f->memories.assign(memories, memories + counts[5]);
+    f->ranges.assign(memories, memories + counts[5]);
     f->places.assign(f->memory_size / 4, 0);
-    for (const Range& r : f->memories) {
+    for (const Range& r : f->ranges) {
         for (uint64_t k = 0; k < r.size; k += 4) f->places[(r.packed + k) / 4] = uint32_t(r.at + k);
     }
     f->all.resize(f->machines);
@@ -319,33 +307,20 @@ void many_delete(Many* f) {
     delete f;
 }
 
-void many_golden(Many* f, uint64_t boundaries, uint64_t cycles, uint64_t descriptors,
-                 const uint64_t* moments, const uint8_t* empty, const uint8_t* states,
-                 const uint64_t* first, const uint32_t* changed, const uint32_t* values,
-                 const uint32_t* counts, const uint64_t* indices, const uint8_t* begin) {
-    f->boundaries = boundaries;
-    f->cycles = cycles;
-    f->descriptors = descriptors;
-    f->moments = moments;
-    f->empty = empty;
-    f->states = states;
-    f->first = first;
-    f->changed = changed;
-    f->values = values;
-    f->counts = counts;
-    f->indices = indices;
+void many_golden(Many* f, const GoldenArrays* arrays) {
+    f->take(*arrays);
     f->begin.assign(f->size, 0);
-    for (const Range& r : f->memories) {
-        std::memcpy(f->begin.data() + r.at, begin + r.packed, r.size);
+    for (const Range& r : f->ranges) {
+        std::memcpy(f->begin.data() + r.at, arrays->memories + r.packed, r.size);
     }
     f->image = f->begin;
     f->at = 0;
     f->blocks.clear();
     f->first_block.assign(1, 0);
     std::vector<uint64_t> latest(f->size / f->block, never);
-    for (uint64_t b = 0; b < boundaries; ++b) {
-        for (uint64_t i = first[b]; i < first[b + 1]; ++i) {
-            const uint32_t block = f->places[changed[i]] / f->block;
+    for (uint64_t b = 0; b < f->boundaries; ++b) {
+        for (uint64_t i = f->first[b]; i < f->first[b + 1]; ++i) {
+            const uint32_t block = f->places[f->changed[i]] / f->block;
             if (latest[block] == b) continue;
             latest[block] = b;
             f->blocks.push_back(block);
@@ -353,8 +328,6 @@ void many_golden(Many* f, uint64_t boundaries, uint64_t cycles, uint64_t descrip
         f->first_block.push_back(f->blocks.size());
     }
     for (Machine& m : f->all) m.known = false;
-    f->boundary_at.assign(cycles + 1, none);
-    for (uint64_t b = 0; b < boundaries; ++b) f->boundary_at[moments[b]] = uint32_t(b);
 }
 
 // Runs faults, ascending by cycle, until fewer than `least` machines have any; those are left
@@ -411,9 +384,7 @@ void many_run(Many* f, const Fault* faults, uint64_t count, uint64_t limit, uint
             if (!m.struck) continue;
             const uint32_t current = value(f->index, f->state, number);
             if (current != m.index) {
-                if (current == m.index + 1 && current - 1 < f->descriptors) {
-                    m.shift = int64_t(m.now) - int64_t(f->indices[current - 1]);
-                }
+                f->begins(current, m.index, m.now, m.shift);
                 m.index = current;
             }
         }

@@ -10,7 +10,6 @@ memories and registers are compared with the golden run that the `LockstepRun` h
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import fields
 from itertools import chain
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from holdfast.sim.compiled.nodes import BLOCK, Layout
 from holdfast.sim.netlist.netlist import Netlist
 
 from .lockstep import LockstepRun
-from .native import native_library
+from .native import GoldenArrays, native_library
 from .trace import RunEnd, Trace
 
 _FASTEST = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
@@ -121,10 +120,7 @@ class ManyRuns:
         trace = self._lockstep.golden
         if trace is not self._trace:
             self._trace = trace
-            self._library.many_golden(
-                self._handle, len(trace.states), trace.cycles, len(trace.indices),
-                *(getattr(trace, field.name).ctypes.data for field in fields(trace)),
-            )  # fmt: skip
+            self._library.many_golden(self._handle, ctypes.byref(GoldenArrays.of(trace)))
 
     def inject(self, faults: Sequence[Fault], limit: int) -> list[ManyEnd]:
         """Runs faults of one inverted bit of a register each.
@@ -185,7 +181,7 @@ def _declare(library: ctypes.CDLL) -> None:
     for name, result, arguments in (
         ("new", pointer, [pointer] * 6),
         ("delete", None, [pointer]),
-        ("golden", None, [pointer] + [number] * 3 + [pointer] * 9),
+        ("golden", None, [pointer, pointer]),
         ("run", None, [pointer, pointer, number, number, number, pointer, pointer]),
         ("take", None, [pointer] * 5),
     ):
