@@ -2,7 +2,7 @@
 
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.weight_stationary import WeightStationary
-from holdfast.gen.protection.base import Protection
+from holdfast.gen.protection.base import Check, Protection
 from holdfast.gen.protection.registry import PROTECTIONS
 
 CLOSED_FORMS = {WeightStationary.name}
@@ -14,4 +14,4 @@ def rtl_alone(config: AcceleratorConfig) -> bool:
     nor the alarms of a protection that does not say what it sees.
     """
     kinds = [PROTECTIONS.get(name, Protection) for name in config.protections]
-    return config.dataflow not in CLOSED_FORMS or not all(kind.sees for kind in kinds)
+    return config.dataflow not in CLOSED_FORMS or not all(issubclass(k, Check) for k in kinds)

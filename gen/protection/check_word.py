@@ -1,7 +1,5 @@
 """The check word of a descriptor."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -12,7 +10,7 @@ from holdfast.gen.datapath import Datapath
 from holdfast.gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
 from holdfast.gen.roles import Kind, Role
 
-from .base import Protection
+from .base import Check
 
 CHECK_WORD = DESCRIPTOR_WORDS
 """Word of a descriptor's place that holds its check word."""
@@ -72,16 +70,14 @@ class CheckWord(wiring.Component):
         return m
 
 
-class ProgramCheck(Protection):
+class ProgramCheck(Check):
     """Ends a run before a descriptor that differs from its check word does anything."""
 
     name = "program_check"
     stops = Status.PROGRAM_CHECK
     sees = frozenset({Role.PROGRAM_WORDS, Role.PROGRAM_PORT})
 
-    def connect(
-        self, m: Module, parts: Datapath, switches: Mapping[str, Value]
-    ) -> dict[str, Value]:
+    def watch(self, m: Module, parts: Datapath) -> Value:
         m.submodules.check_word = check = CheckWord()
         sequencer = parts.sequencer
         m.d.comb += [
@@ -89,6 +85,5 @@ class ProgramCheck(Protection):
             check.offset.eq(sequencer.address),
             check.index.eq(sequencer.index),
             check.word.eq(sequencer.word),
-            sequencer.fault_program_check.eq(check.mismatch),
         ]
-        return {}
+        return check.mismatch

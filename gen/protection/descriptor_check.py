@@ -1,19 +1,15 @@
 """Parity of the descriptor while its layer runs."""
 
-from collections.abc import Mapping
-
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from holdfast.base.errors import HoldfastError
-from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.datapath import Datapath
 from holdfast.gen.layout import DESCRIPTOR, DESCRIPTOR_WORDS, Status
 from holdfast.gen.roles import Kind, Role
 from holdfast.gen.units.descriptor import Layer
 
-from .base import Protection
+from .base import Check
 from .check_word import ProgramCheck
 from .parity import INTERLEAVE, parity
 
@@ -83,24 +79,15 @@ class DescriptorChecker(wiring.Component):
         return m
 
 
-class DescriptorCheck(Protection):
+class DescriptorCheck(Check):
     """Ends a run whose descriptor changed while its layer ran."""
 
     name = "descriptor_check"
     stops = Status.DESCRIPTOR_CHECK
     sees = frozenset({Role.DESCRIPTOR_WORD})
+    takes = {ProgramCheck.name: "check words"}
 
-    @classmethod
-    def check(cls, config: AcceleratorConfig) -> None:
-        if ProgramCheck.name not in config.protections:
-            raise HoldfastError(
-                f"{cls.name} takes the check words of {ProgramCheck.name}, which is not among the "
-                "protections."
-            )
-
-    def connect(
-        self, m: Module, parts: Datapath, switches: Mapping[str, Value]
-    ) -> dict[str, Value]:
+    def watch(self, m: Module, parts: Datapath) -> Value:
         m.submodules.descriptor_checker = checker = DescriptorChecker()
         sequencer = parts.sequencer
         m.d.comb += [
@@ -109,6 +96,5 @@ class DescriptorCheck(Protection):
             checker.index.eq(sequencer.index),
             checker.checking.eq(sequencer.go),
             checker.running.eq(sequencer.running),
-            sequencer.fault_descriptor_check.eq(checker.mismatch),
         ]
-        return {}
+        return checker.mismatch

@@ -1,7 +1,5 @@
 """Parity of the parameters that lanes hold."""
 
-from collections.abc import Mapping
-
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -11,7 +9,7 @@ from holdfast.gen.layout import Status
 from holdfast.gen.roles import Kind, Role
 from holdfast.gen.units.lanes import Lanes
 
-from .base import Protection
+from .base import Check
 from .parity import INTERLEAVE, parity
 
 
@@ -67,16 +65,14 @@ class HeldParity(wiring.Component):
         return m
 
 
-class LaneParity(Protection):
+class LaneParity(Check):
     """Ends a run in which the bias or the parameters that a lane holds changed."""
 
     name = "lane_parity"
     stops = Status.LANE_CHECK
     sees = frozenset({Role.LANE_BIAS, Role.LANE_PARAMETERS})
 
-    def connect(
-        self, m: Module, parts: Datapath, switches: Mapping[str, Value]
-    ) -> dict[str, Value]:
+    def watch(self, m: Module, parts: Datapath) -> Value:
         lanes = parts.lanes
         mismatches = []
         for name, value, held, stage in (
@@ -93,5 +89,4 @@ class LaneParity(Protection):
                 checker.held.eq(Cat(Value.cast(register) for register in held)),
             ]
             mismatches.append(checker.mismatch)
-        m.d.comb += parts.sequencer.fault_lane_parity.eq(Cat(mismatches).any())
-        return {}
+        return Cat(mismatches).any()

@@ -1,7 +1,5 @@
 """Parity of the channels' parameters."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
@@ -13,7 +11,7 @@ from holdfast.gen.datapath import Datapath, ParameterField, parameter_fields
 from holdfast.gen.layout import Status
 from holdfast.gen.roles import Kind, Role
 
-from .base import Protection
+from .base import Check
 from .parity import INTERLEAVE, parity, parity_of
 
 CHECK = ParameterField("check", 1, 30, INTERLEAVE)
@@ -82,7 +80,7 @@ class ParameterChecker(wiring.Component):
         return m
 
 
-class ParameterParity(Protection):
+class ParameterParity(Check):
     """Ends a run that met parameters of a wrong parity."""
 
     name = "parameter_parity"
@@ -92,9 +90,7 @@ class ParameterParity(Protection):
     def replace(self, parts: Datapath) -> None:
         parts.parameter_fields["scale"].append(CHECK)
 
-    def connect(
-        self, m: Module, parts: Datapath, switches: Mapping[str, Value]
-    ) -> dict[str, Value]:
+    def watch(self, m: Module, parts: Datapath) -> Value:
         words = parts.parameter_words
         scale = words["scale"]
         values = [word for name, word in words.items() if name != "scale"]
@@ -105,6 +101,5 @@ class ParameterParity(Protection):
             checker.active.eq(parts.parameter_loader.active),
             checker.bits.eq(Cat(values)),
             checker.check.eq(scale[-INTERLEAVE:]),
-            parts.sequencer.fault_parameter_parity.eq(checker.mismatch),
         ]
-        return {}
+        return checker.mismatch

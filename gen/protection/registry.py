@@ -5,7 +5,7 @@ from holdfast.base.text import shown
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.layout import CONTROL, REGISTERS, Register, Status
 
-from .base import Protection
+from .base import Check, Protection
 from .check_word import ProgramCheck
 from .descriptor_check import DescriptorCheck
 from .guards import FixedGuard, LearntGuard
@@ -65,7 +65,7 @@ def alarms(config: AcceleratorConfig) -> list[str]:
 
 def checks(config: AcceleratorConfig) -> dict[str, Status]:
     """Returns the status with which each check of an accelerator's protections ends a run."""
-    return {kind.name: kind.stops for kind in protections(config) if kind.stops}
+    return {kind.name: kind.stops for kind in protections(config) if issubclass(kind, Check)}
 
 
 def added_registers(config: AcceleratorConfig) -> tuple[Register, ...]:

@@ -8,7 +8,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.weight_stationary import WeightStationary
 from holdfast.gen.datapath import Datapath
@@ -19,7 +18,7 @@ from holdfast.gen.units.lanes import Lanes
 from holdfast.gen.units.requantizer import Requantizer
 from holdfast.gen.units.residual_reader import ResidualReader
 
-from .base import Protection
+from .base import Check
 from .check_word import CHECK_WORD
 
 SEED_WORD = CHECK_WORD + 1
@@ -195,23 +194,15 @@ class Signature(wiring.Component):
         return m
 
 
-class ScheduleSignature(Protection):
+class ScheduleSignature(Check):
     """Ends a run after a layer whose control did not do what its descriptor asks for."""
 
     name = "schedule_signature"
     stops = Status.SCHEDULE_CHECK
     sees = frozenset({Role.CONTROL, Role.DESCRIPTOR_WORD, Role.DESCRIPTOR_INDEX})
+    dataflow = WeightStationary.name
 
-    @classmethod
-    def check(cls, config: AcceleratorConfig) -> None:
-        if config.dataflow != WeightStationary.name:
-            raise HoldfastError(
-                f"{cls.name} knows the dataflow {WeightStationary.name}, not {config.dataflow}."
-            )
-
-    def connect(
-        self, m: Module, parts: Datapath, switches: Mapping[str, Value]
-    ) -> dict[str, Value]:
+    def watch(self, m: Module, parts: Datapath) -> Value:
         sequencer = parts.sequencer
         values = self._values(parts)
         widths = taps(self.config)
@@ -224,9 +215,8 @@ class ScheduleSignature(Protection):
             signature.opening.eq(sequencer.opening),
             signature.ending.eq(sequencer.ending),
             signature.seed.eq(sequencer.word),
-            sequencer.fault_schedule_signature.eq(signature.mismatch),
         ]
-        return {}
+        return signature.mismatch
 
     @staticmethod
     def _values(parts: Datapath) -> dict[str, Value]:

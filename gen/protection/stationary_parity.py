@@ -1,19 +1,16 @@
 """Parity of the weights that the array holds."""
 
-from collections.abc import Mapping
-
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from holdfast.base.errors import HoldfastError
 from holdfast.gen.config import AcceleratorConfig
 from holdfast.gen.dataflow.weight_stationary import WeightStationary
 from holdfast.gen.datapath import Datapath
 from holdfast.gen.layout import Status
 from holdfast.gen.roles import Kind, Role
 
-from .base import Protection
+from .base import Check
 from .weight_parity import WeightParity
 
 
@@ -72,28 +69,16 @@ class RowParity(wiring.Component):
         return m
 
 
-class StationaryParity(Protection):
+class StationaryParity(Check):
     """Ends a run in which a weight of the array changed."""
 
     name = "stationary_parity"
     stops = Status.STATIONARY_CHECK
     sees = frozenset({Role.PE_WEIGHT, Role.PE_SHADOW, Role.WEIGHT_ROW})
+    takes = {WeightParity.name: "parity bits"}
+    dataflow = WeightStationary.name
 
-    @classmethod
-    def check(cls, config: AcceleratorConfig) -> None:
-        if config.dataflow != WeightStationary.name:
-            raise HoldfastError(
-                f"{cls.name} knows the dataflow {WeightStationary.name}, not {config.dataflow}."
-            )
-        if WeightParity.name not in config.protections:
-            raise HoldfastError(
-                f"{cls.name} takes the parity bits of {WeightParity.name}, which is not among the "
-                "protections."
-            )
-
-    def connect(
-        self, m: Module, parts: Datapath, switches: Mapping[str, Value]
-    ) -> dict[str, Value]:
+    def watch(self, m: Module, parts: Datapath) -> Value:
         array, loader = parts.dataflow.units["array"], parts.dataflow.units["weight_loader"]
         mismatches = []
         assert parts.weight_check is not None, "weight_parity comes first"
@@ -107,5 +92,4 @@ class StationaryParity(Protection):
             ]
             m.d.comb += [checker.parities[col].eq(pe.weight.xor()) for col, pe in enumerate(row)]
             mismatches.append(checker.mismatch)
-        m.d.comb += parts.sequencer.fault_stationary_parity.eq(Cat(mismatches).any())
-        return {}
+        return Cat(mismatches).any()

@@ -1,7 +1,5 @@
 """Parity of rows of weights."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
@@ -14,7 +12,7 @@ from holdfast.gen.layout import Status
 from holdfast.gen.roles import Kind, Role
 from holdfast.gen.units.memory import LaneMemory
 
-from .base import Protection
+from .base import Check
 from .parity import INTERLEAVE, parity, parity_of
 
 
@@ -54,7 +52,7 @@ class WeightChecker(wiring.Component):
         return m
 
 
-class WeightParity(Protection):
+class WeightParity(Check):
     """Ends a run that met a row of weights of a wrong parity."""
 
     name = "weight_parity"
@@ -67,14 +65,11 @@ class WeightParity(Protection):
             words=Role.CHECK_WORDS, port=Role.CHECK,
         )  # fmt: skip
 
-    def connect(
-        self, m: Module, parts: Datapath, switches: Mapping[str, Value]
-    ) -> dict[str, Value]:
+    def watch(self, m: Module, parts: Datapath) -> Value:
         m.submodules.weight_checker = checker = WeightChecker(self.config)
         m.d.comb += [
             checker.row.eq(parts.weight_row),
             checker.check.eq(parts.weight_check),
             checker.taken.eq(parts.dataflow.units["weight_loader"].load.any()),
-            parts.sequencer.fault_weight_parity.eq(checker.mismatch),
         ]
-        return {}
+        return checker.mismatch

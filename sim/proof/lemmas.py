@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import Array, Cat, Mux, Signal, Value
 
@@ -55,45 +56,44 @@ def _later(c: Circuit, value: Value, cycles: int) -> Value:
     return value
 
 
-def weight_parity(config: AcceleratorConfig) -> Circuit:
+def _checked_word(checker: Any, word: Value, width: int, enable: Value, latency: int) -> Circuit:
+    """Any word with parity bits, one upset at most, and when the checker looks at it.
+
+    Parameters
+    ----------
+    word, enable
+        The checker's own inputs.
+    latency
+        Cycles from the enable to the mismatch; the word comes a cycle before that.
+    """
     c = Circuit()
-    checker = WeightChecker(config)
     c.unit("checker", checker)
-    width = config.cols * config.weight_bits
-    row, taken = c.free("row", width), c.free("taken")
+    bits, looks = c.free("bits", width), c.free("looks")
     wrong, happens = _upset(c, width)
     bad_check, check_happens = _upset(c, INTERLEAVE, "check_upset")
     c.given(~(happens & check_happens))
     c.m.d.comb += [
-        checker.row.eq(row ^ wrong),
-        checker.check.eq(parity([row]) ^ bad_check),
-        checker.taken.eq(taken),
+        word.eq(bits ^ wrong),
+        checker.check.eq(parity([bits]) ^ bad_check),
+        enable.eq(looks),
     ]
-    expected = _later(c, taken & (happens | check_happens), 1)
+    expected = _later(c, looks, latency) & _later(c, happens | check_happens, 1)
     c.holds(checker.mismatch == expected)
     c.reaches(expected)
     return c
+
+
+def weight_parity(config: AcceleratorConfig) -> Circuit:
+    checker = WeightChecker(config)
+    width = config.cols * config.weight_bits
+    return _checked_word(checker, checker.row, width, checker.taken, 1)
 
 
 def parameter_parity(config: AcceleratorConfig) -> Circuit:
-    c = Circuit()
     fields = memory_fields(config)
     width = sum(field.width for held in fields.values() for field in held if field.name != "check")
     checker = ParameterChecker(width)
-    c.unit("checker", checker)
-    bits, active = c.free("bits", width), c.free("active")
-    wrong, happens = _upset(c, width)
-    bad_check, check_happens = _upset(c, INTERLEAVE, "check_upset")
-    c.given(~(happens & check_happens))
-    c.m.d.comb += [
-        checker.bits.eq(bits ^ wrong),
-        checker.check.eq(parity([bits]) ^ bad_check),
-        checker.active.eq(active),
-    ]
-    expected = _later(c, active, 3) & _later(c, happens | check_happens, 1)
-    c.holds(checker.mismatch == expected)
-    c.reaches(expected)
-    return c
+    return _checked_word(checker, checker.bits, width, checker.active, 3)
 
 
 def check_word(config: AcceleratorConfig) -> Circuit:
